@@ -1,0 +1,52 @@
+# Two commands do all the set-up: `make demo` and `make test`. Both need Python 3.11 or newer and make.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.PHONY: help demo test check unit soak bench format clean
+
+help:  ## Show what can be made
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or name it with make PYTHON=..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.corpus: $(VENV)/.python pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[corpus]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@ $(VENV)/.corpus
+
+demo: $(VENV)/.corpus  ## Rebuild the built-in sample and show what happened
+	@$(BIN)/lethe demo --out demo-out
+
+test: check unit  ## Run all checks and tests
+
+check: $(VENV)/.dev  ## Linters, types, arrows
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.dev  ## Tests
+	$(BIN)/python -m pytest -m 'not soak'
+
+soak: $(VENV)/.dev  ## Long tests; LETHE_SOAK=1 is their full length, CI runs a part of it
+	LETHE_SOAK=$${LETHE_SOAK:-1} $(BIN)/python -m pytest -m soak
+
+bench: $(VENV)/.dev  ## Measurements, printed as ratios
+	$(BIN)/python benchmarks/run.py
+
+format: $(VENV)/.dev  ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## Remove what was made
+	rm -rf $(VENV) demo-out soak-out bench-out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,53 @@
+"""Terminal output: people read standard error, programs read standard output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from filter.errors import MissingExtra
+
+GUARD = "lethe-llm[corpus]"
+
+
+@contextmanager
+def corpus_extra() -> Iterator[None]:
+    """Turn the absence of the heavy packages into one helpful sentence."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in {"filter", "pipeline", "lethe"}:
+            raise
+        raise MissingExtra(
+            f"This command needs the package {error.name!r}: pip install '{GUARD}'."
+        ) from None
+
+
+@contextmanager
+def progress_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error; yields a function of (done, total)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(file=sys.stderr)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def grouped(number: int) -> str:
+    """``1234567`` as ``1 234 567``, with narrow no-break spaces."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
+def share(part: int, whole: int) -> str:
+    """A percentage with one decimal."""
+    return f"{100 * part / whole:.1f}%" if whole else "0.0%"

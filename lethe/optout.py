@@ -1,0 +1,198 @@
+"""``lethe optout``: opt-outs are gathered, compiled and explained."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from filter.errors import InputError
+from lethe.console import corpus_extra, grouped, progress_bar
+
+app = typer.Typer(help="Gather opt-outs, compile them, explain verdicts.", no_args_is_help=True)
+
+
+def _day(text: str | None) -> date:
+    if text is None:
+        return datetime.now(UTC).date()
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InputError("--as-of is a day: write it as 2026-01-31.") from None
+
+
+@app.command()
+def compile(  # noqa: A001  (the name of the command)
+    out: Annotated[Path, typer.Option(help="The compiled policy to write (Parquet).")],
+    robots: Annotated[
+        Path | None,
+        typer.Option(
+            help="Snapshot: Parquet file or folder with domain, content [file, status, fetched_at]."
+        ),
+    ] = None,
+    optouts: Annotated[Path | None, typer.Option(help="Explicit opt-outs (JSONL).")] = None,
+    tags: Annotated[
+        Path | None, typer.Option(help="Compliance tags: Parquet file or folder with id, agents.")
+    ] = None,
+    policy: Annotated[str, typer.Option(help="rfc9309 or apertus-2025-01.")] = "rfc9309",
+    agents: Annotated[
+        str, typer.Option(help="A named agent set, or user agents separated by commas.")
+    ] = "apertus",
+    as_of: Annotated[str | None, typer.Option(help="Day on which opt-outs count; today.")] = None,
+    signals: Annotated[
+        str | None,
+        typer.Option(help="Only these signals, separated by commas; all of the policy's."),
+    ] = None,
+    on_unreachable: Annotated[
+        str | None, typer.Option(help="keep or drop sites whose server failed; the policy's.")
+    ] = None,
+    on_unreadable: Annotated[
+        str | None, typer.Option(help="keep or drop where a file cannot be understood; keep.")
+    ] = None,
+    on_no_url: Annotated[
+        str | None, typer.Option(help="keep or drop documents without a URL; keep.")
+    ] = None,
+    www: Annotated[
+        bool, typer.Option("--www", help="Let www.x and x answer for each other.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was read as JSON.")] = False,
+) -> None:
+    """Compile opt-out files into one policy.
+
+    Example:
+
+    lethe optout compile --robots robots.parquet --optouts optouts.jsonl --out policy.parquet
+    """
+    with corpus_extra():
+        from pipeline.collection import rare_collection
+        from pipeline.optout.agents import resolve
+        from pipeline.optout.compile import PolicyCompiler
+        from pipeline.optout.spec import fall, named
+    if robots is None and optouts is None and tags is None:
+        raise InputError("Nothing to compile: give --robots, --optouts or --tags.")
+    spec = named(
+        policy,
+        signals=signals,
+        unreachable=fall(on_unreachable, "--on-unreachable"),
+        unreadable=fall(on_unreadable, "--on-unreadable"),
+        no_url=fall(on_no_url, "--on-no-url"),
+        www=www or None,
+    )
+    compiler = PolicyCompiler(spec, resolve(agents), _day(as_of))
+    with progress_bar("Compiling", "files") as bar, rare_collection():
+        if robots is not None:
+            compiler.add_snapshot(robots, bar)
+        if optouts is not None:
+            compiler.add_optouts(optouts)
+        if tags is not None:
+            compiler.add_tags(tags, out)
+        header = compiler.finish(out)
+    if as_json:
+        typer.echo(
+            json.dumps({"policy": str(out), "version": header.version, "counts": header.counts})
+        )
+        return
+    typer.echo(f"{out}: policy {spec.name}, version {header.version}, as of {header.as_of}")
+    for reason, count in header.counts.items():
+        typer.echo(f"  {reason:<44}{grouped(count):>12}")
+
+
+@app.command()
+def check(
+    urls: Annotated[list[str] | None, typer.Argument(help="URLs to ask about.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="A compiled policy.")] = None,
+    jsonl: Annotated[
+        bool,
+        typer.Option(
+            "--jsonl", help='Read {"robots"|"robots_b64", "agents": [..], "url"} a line from stdin.'
+        ),
+    ] = False,
+    mode: Annotated[str, typer.Option(help="With --jsonl: rfc9309 or protego.")] = "rfc9309",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Say keep or drop for URLs, and which line of which file decided.
+
+    One tab-separated line each: keep|drop, signal, agents, rule, line, file and hash, date, URL.
+
+    Examples:
+
+    lethe optout check --policy policy.parquet https://example.org/private/
+
+    lethe optout check --jsonl --mode protego < questions.jsonl
+    """
+    with corpus_extra():
+        from pipeline.optout import check as checks
+    if jsonl:
+        if urls or policy is not None:
+            raise InputError(
+                "--jsonl reads everything from standard input: leave URLs and --policy out."
+            )
+        failed = 0
+        for line in typer.get_text_stream("stdin", encoding="utf-8"):
+            if line.strip():
+                answer = checks.answer(line, mode)
+                failed += "error" in answer
+                typer.echo(json.dumps(answer, ensure_ascii=False))
+        if failed:
+            raise InputError(f'{failed} lines could not be answered: see their "error".')
+        return
+    if policy is None or not urls:
+        raise InputError("Give --policy and at least one URL, or --jsonl.")
+    for row in checks.explain(policy, urls):
+        typer.echo(json.dumps(row, ensure_ascii=False) if as_json else _one_line(row))
+
+
+def _one_line(row: dict[str, Any]) -> str:
+    source = row["source"] or "-"
+    if row["source_hash"]:
+        source += f" sha256:{row['source_hash'][:12]}"
+    fields = (
+        row["verdict"],
+        row["signal"] or "-",
+        ",".join(row["agents"]) or "-",
+        row["rule"] or "-",
+        str(row["line"] or "-"),
+        source,
+        row["source_date"] or "-",
+        row["url"],
+    )
+    return "\t".join(" ".join(f.split()) for f in fields)
+
+
+@app.command()
+def fetch(
+    domains: Annotated[Path, typer.Option(help="Text file with one host a line.")],
+    out: Annotated[Path, typer.Option(help="The snapshot to write (Parquet).")],
+    concurrency: Annotated[int, typer.Option(help="Hosts asked at the same time.")] = 64,
+    delay: Annotated[float, typer.Option(help="Seconds between two requests to one host.")] = 1.0,
+    timeout: Annotated[float, typer.Option(help="Seconds for one request in all.")] = 15.0,
+    user_agent: Annotated[str | None, typer.Option(help="How the crawler names itself.")] = None,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Also ask private and loopback addresses.")
+    ] = False,
+) -> None:
+    """Fetch robots.txt, tdmrep.json, ai.txt and RSL files of hosts, politely.
+
+    Interrupted, the same command goes on where it was.
+
+    Example:
+
+    lethe optout fetch --domains domains.txt --out robots.parquet
+    """
+    with corpus_extra():
+        from pipeline.optout.fetch import FetchOptions
+        from pipeline.optout.fetch import fetch as run_fetch
+    given: dict[str, Any] = {} if user_agent is None else {"user_agent": user_agent}
+    options = FetchOptions(
+        concurrency=concurrency,
+        delay_s=delay,
+        timeout_s=timeout,
+        allow_private=allow_private,
+        **given,
+    )
+    with progress_bar("Fetching", "hosts") as bar:
+        result = run_fetch(domains, out, options=options, progress=bar)
+    typer.echo(f"{out}: {result}")

@@ -1,0 +1,1 @@
+"""The corpus side: opt-out signals become verdicts, verdicts become a rebuilt corpus."""

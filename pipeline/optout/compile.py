@@ -1,0 +1,340 @@
+"""Opt-out files, lists and tags become one compiled policy."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+
+from filter.errors import MalformedHost
+from filter.hosts import split_authority
+from pipeline.errors import UnreadableFile, UnreadableSource
+from pipeline.optout import snapshot, tags
+from pipeline.optout.agents import AgentSet
+from pipeline.optout.policy_file import HOST, RULESET, SCHEMA, Header, write
+from pipeline.optout.robots import RobotsFile
+from pipeline.optout.rules import Rule
+from pipeline.optout.signals import (
+    Signal,
+    ai_txt,
+    content_signal,
+    content_usage,
+    optout_list,
+    rsl,
+    tdmrep,
+)
+from pipeline.optout.spec import Fall, PolicySpec
+
+EVERYWHERE = (Rule("/", allow=False, line=0),)
+_HTML = (b"<!doctype html", b"<html", b"<head", b"<body")
+
+
+@dataclass(slots=True)
+class _Source:
+    """One signal of one file body, and whom it speaks for."""
+
+    signal: Signal
+    file: str
+    sha256: str
+    status: str
+    rulesets: list[tuple[int, list[tuple[str, bool, int, str | None]]]]
+    hosts: dict[tuple[str, bool], str | None] = field(default_factory=dict)
+
+
+class PolicyCompiler:
+    """Collects sources; `finish` writes them. One instance makes one policy."""
+
+    def __init__(self, spec: PolicySpec, agents: AgentSet, as_of: date) -> None:
+        self._spec = spec
+        self._agents = agents
+        self._as_of = as_of
+        self._everybody = (1 << len(agents.agents)) - 1
+        self._by_body: dict[tuple[str, str], list[_Source]] = {}
+        self._list_sources: dict[str, _Source] = {}
+        self._documents: dict[str, str] = {}
+        self._datasets: dict[str, str] = {}
+        self._tags: tags.Shards | None = None
+        self._counts: Counter[str] = Counter()
+
+    def add_snapshot(self, path: Path, progress: Callable[[int, int], None] | None = None) -> None:
+        """Add every file of the snapshot at ``path`` that is in force on the policy's date."""
+        owners: dict[tuple[str, str], tuple[tuple[bool, str], list[_Source]]] = {}
+        for number, row in enumerate(snapshot.rows(path, self._as_of), 1):
+            host, explicit_port = self._host_key(row.domain)
+            if host is None:
+                self._counts["snapshot: domain is not a host"] += 1
+                continue
+            # Two spellings of one host: the one without a port speaks for it, then the later one.
+            weight = (not explicit_port, row.date or "")
+            older = owners.get((host, row.file))
+            if older is not None and older[0] > weight:
+                continue
+            for source in older[1] if older is not None else ():
+                source.hosts.pop((host, False), None)
+            sources = self._sources(row)
+            owners[host, row.file] = weight, sources
+            for source in sources:
+                source.hosts[host, False] = row.date
+            if progress and number % 1000 == 0:
+                progress(number, 0)
+
+    def add_optouts(self, path: Path) -> None:
+        """Add the entries of the opt-out list (JSONL) at ``path`` that are in force."""
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            raise UnreadableFile(f"There is no opt-out list at {path}.") from None
+        except (OSError, UnicodeDecodeError):
+            raise UnreadableFile(
+                f"{path} cannot be read as UTF-8 text: an opt-out list is JSONL."
+            ) from None
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        for entry in optout_list.read(text.splitlines(), name=path.name):
+            if not optout_list.in_force(entry, self._as_of):
+                self._counts["opt-outs: not in force"] += 1
+                continue
+            self._counts["opt-outs: in force"] += 1
+            if entry.scope == optout_list.Scope.DOCUMENT_ID:
+                self._documents[entry.value] = entry.request_id
+            elif entry.scope == optout_list.Scope.DATASET:
+                self._datasets[entry.value] = entry.request_id
+            else:
+                self._add_entry(entry, path.name, sha256)
+
+    def add_tags(self, path: Path, out: Path) -> None:
+        """Add compliance tags (id, agents) from the Parquet files at ``path``.
+
+        They are sorted into a side file next to the policy at ``out`` as they are read, so that
+        memory does not grow with their number.
+        """
+        self._tags = tags.compile_tags(path, tags.side_file(out), self._agents.agents)
+        self._counts["tags: documents refused"] = self._tags.rows
+
+    def finish(self, out: Path) -> Header:
+        """Write the policy to ``out``."""
+        header = Header(
+            spec={
+                "name": self._spec.name,
+                "signals": sorted(self._spec.signals),
+                "unreachable": self._spec.unreachable,
+                "unreadable": self._spec.unreadable,
+                "no_url": self._spec.no_url,
+                "www": self._spec.www,
+            },
+            agents=self._agents.agents,
+            agent_set=self._agents.name,
+            as_of=self._as_of.isoformat(),
+            counts=dict(sorted(self._counts.items())),
+            documents=dict(sorted(self._documents.items())),
+            datasets=dict(sorted(self._datasets.items())),
+            tags=None if self._tags is None else self._tags.described(),
+        )
+        return write(out, header, _table(self._all_sources()))
+
+    # -- files of a snapshot -------------------------------------------------------------------
+
+    def _host_key(self, domain: str) -> tuple[str | None, bool]:
+        """The key under which URLs look a domain up, and whether a default port was spelt out."""
+        if not self._spec.canonical_hosts:
+            return domain, False
+        try:
+            host, port = split_authority(domain)
+        except MalformedHost:
+            return None, False
+        return (host, port is not None) if port in {None, 80, 443} else (f"{host}:{port}", False)
+
+    def _sources(self, row: snapshot.Row) -> list[_Source]:
+        """The sources that a file is, parsed once for each distinct body."""
+        self._counts[f"{row.file}: files"] += 1
+        refused = row.status is not None and not 200 <= row.status < 300
+        if refused or row.content is None:
+            return self._absent(row)
+        sha256 = hashlib.sha256(row.content).hexdigest()
+        known = self._by_body.get((row.file, sha256))
+        if known is None:
+            known = self._by_body[row.file, sha256] = list(self._parse(row, row.content, sha256))
+        for status in {s.status for s in known} - {"ok"}:
+            self._counts[f"{row.file}: {status}"] += 1
+        return known
+
+    def _absent(self, row: snapshot.Row) -> list[_Source]:
+        """No file: nobody is refused (RFC 9309, 2.3.1.3), unless the server failed (2.3.1.4)."""
+        status = row.status
+        unreachable = status is not None and (status in {0, 429} or status >= 500)
+        state = "unreachable" if unreachable else "absent"
+        self._counts[f"{row.file}: {state}"] += 1
+        if row.file != snapshot.ROBOTS or not unreachable or self._spec.unreachable is Fall.KEEP:
+            return []
+        key = (row.file, "unreachable")
+        if key not in self._by_body:
+            source = self._source(Signal.ROBOTS, row.file, "", "unreachable", EVERYWHERE)
+            self._by_body[key] = [source] if source else []
+        return self._by_body[key]
+
+    def _parse(self, row: snapshot.Row, body: bytes, sha256: str) -> Iterator[_Source]:
+        if row.file == snapshot.ROBOTS:
+            yield from self._parse_robots(body, sha256)
+            return
+        readers = {
+            "tdmrep.json": (Signal.TDMREP, tdmrep.file_rules),
+            "ai.txt": (Signal.AI_TXT, ai_txt.file_rules),
+            "rsl.xml": (Signal.RSL, rsl.file_rules),
+        }
+        if row.file not in readers:
+            self._counts[f"{row.file[:40]}: unknown kind of file"] += 1
+            return
+        signal, read = readers[row.file]
+        if signal not in self._spec.signals:
+            return
+        try:
+            rules = read(body)
+            status = "ok"
+        except UnreadableSource:
+            rules = EVERYWHERE if self._spec.unreadable is Fall.DROP else ()
+            status = "unreadable"
+        source = self._source(signal, row.file, sha256, status, rules)
+        if source is not None:
+            yield source
+
+    def _parse_robots(self, body: bytes, sha256: str) -> Iterator[_Source]:
+        dialect = self._spec.dialect
+        parsed = dialect.parse(body)
+        status = "ok"
+        if not parsed.groups and looks_like_html(body):
+            status = "unreadable"
+            if self._spec.unreadable is Fall.DROP:
+                source = self._source(Signal.ROBOTS, snapshot.ROBOTS, sha256, status, EVERYWHERE)
+                if source:
+                    yield source
+                return
+        chosen = dialect.obeyed(parsed, self._agents.agents)
+        yield self._robots_source(parsed, chosen, sha256, status)
+        if not parsed.speaks_of_usage:
+            return
+        readers = (
+            (Signal.CONTENT_USAGE, content_usage.line_rules, "usage"),
+            (Signal.CONTENT_SIGNAL, content_signal.line_rules, "signals"),
+        )
+        for signal, line_rules, attribute in readers:
+            if signal not in self._spec.signals:
+                continue
+            rulesets = []
+            for groups, mask in chosen.items():
+                lines = [line for i in groups for line in getattr(parsed.groups[i], attribute)]
+                rules = line_rules(lines) if lines else ()
+                if any(not r.allow for r in rules):
+                    rulesets.append((mask, self._stored(rules, parsed)))
+            if rulesets:
+                yield _Source(signal, snapshot.ROBOTS, sha256, "ok", rulesets)
+
+    def _robots_source(
+        self, parsed: RobotsFile, chosen: dict[tuple[int, ...], int], sha256: str, status: str
+    ) -> _Source:
+        rulesets = []
+        if Signal.ROBOTS in self._spec.signals:
+            merged: dict[tuple[Rule, ...], int] = {}
+            for groups, mask in chosen.items():
+                if any(not r.rule.allow for i in groups for r in parsed.groups[i].rules):
+                    rules = self._spec.dialect.merged(parsed, groups)
+                    merged[rules] = merged.get(rules, 0) | mask
+            rulesets = [(mask, self._stored(rules, parsed)) for rules, mask in merged.items()]
+        return _Source(Signal.ROBOTS, snapshot.ROBOTS, sha256, status, rulesets)
+
+    def _stored(
+        self, rules: Iterable[Rule], parsed: RobotsFile
+    ) -> list[tuple[str, bool, int, str | None]]:
+        """Rules with the text of their line, where it is not what the rule says by itself."""
+        stored = []
+        shown = self._spec.dialect.shown
+        for pattern, allow, line in rules:
+            text: str | None = shown(parsed.lines[line - 1])[:500] if line else ""
+            if text == f"{'Allow' if allow else 'Disallow'}: {pattern}":
+                text = None
+            stored.append((pattern, allow, line, text))
+        return stored
+
+    def _source(
+        self, signal: Signal, file: str, sha256: str, status: str, rules: Iterable[Rule]
+    ) -> _Source | None:
+        """A source that speaks to everybody; ``None`` where it says nothing and nothing is wrong."""
+        stored: list[tuple[str, bool, int, str | None]] = [(*rule, None) for rule in rules]
+        if not stored and status == "ok":
+            return None
+        return _Source(signal, file, sha256, status, [(self._everybody, stored)] if stored else [])
+
+    # -- opt-out list --------------------------------------------------------------------------
+
+    def _add_entry(self, entry: optout_list.OptOut, name: str, sha256: str) -> None:
+        if Signal.OPTOUT not in self._spec.signals:
+            return
+        target = optout_list.target(entry)
+        assert target is not None
+        host, rule = target
+        text = f"{entry.scope} opt-out, request {entry.request_id}"
+        source = _Source(
+            Signal.OPTOUT,
+            name,
+            sha256,
+            "ok",
+            [(self._everybody, [(rule.pattern, False, entry.line, text)])],
+        )
+        subdomains = entry.scope == optout_list.Scope.SUBDOMAINS
+        source.hosts[host, subdomains] = entry.effective.isoformat()
+        self._list_sources[entry.request_id + "\0" + str(entry.line)] = source
+
+    def _all_sources(self) -> list[_Source]:
+        files = [s for sources in self._by_body.values() for s in sources if s.hosts]
+        files = [s for s in files if s.rulesets or s.status != "ok"]
+        files.sort(key=lambda s: (s.signal, s.file, s.sha256))
+        return files + list(self._list_sources.values())
+
+
+def looks_like_html(body: bytes) -> bool:
+    """Whether a page was served where a text file was asked for."""
+    head = body[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return head.startswith(_HTML) or b"<html" in head
+
+
+def _table(sources: list[_Source]) -> pa.Table:
+    hosts = [sorted((*key, day) for key, day in s.hosts.items()) for s in sources]
+    rulesets = [r for s in sources for r in s.rulesets]
+    rules = [rule for _, stored in rulesets for rule in stored]
+    columns = [
+        pa.array([s.signal for s in sources], pa.string()),
+        pa.array([s.file for s in sources], pa.string()),
+        pa.array([s.sha256 for s in sources], pa.string()),
+        pa.array([s.status for s in sources], pa.string()),
+        _lists(hosts, _structs([h for of_source in hosts for h in of_source], HOST)),
+        _lists(
+            [s.rulesets for s in sources],
+            pa.StructArray.from_arrays(
+                [
+                    pa.array([mask for mask, _ in rulesets], pa.int64()),
+                    _lists(
+                        [stored for _, stored in rulesets],
+                        _structs(rules, RULESET[1].type.value_type),
+                    ),
+                ],
+                fields=list(RULESET),
+            ),
+        ),
+    ]
+    return pa.table(dict(zip(SCHEMA.names, columns, strict=True))).cast(SCHEMA)
+
+
+def _structs(rows: Sequence[tuple[object, ...]], kind: pa.StructType) -> pa.StructArray:
+    columns = zip(*rows, strict=True) if rows else ((),) * kind.num_fields
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, kind, strict=True)]
+    return pa.StructArray.from_arrays(arrays, fields=list(kind))
+
+
+def _lists(parts: Sequence[Sequence[object]], values: pa.Array) -> pa.ListArray:
+    offsets = [0]
+    for part in parts:
+        offsets.append(offsets[-1] + len(part))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)

@@ -1,0 +1,42 @@
+"""What a page says of itself, where the corpus kept it in a column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.optout.signals import Signal, content_usage, noai, tdmrep
+
+PAGE_COLUMNS = {
+    "meta_robots": "meta element",
+    "x_robots_tag": "X-Robots-Tag header",
+    "content_usage": "Content-Usage header",
+    "tdm_reservation": "tdm-reservation header",
+}
+"""Columns that are read where a corpus has them, and what they hold."""
+
+_WORTH_A_LOOK = r"noai|tdm|usage|train|1|true"
+
+
+def page_refusals(
+    name: str, column: pa.Array, agents: tuple[str, ...]
+) -> Iterator[tuple[int, Signal, str]]:
+    """Rows of the column ``name`` that refuse training: row, signal and the deciding text."""
+    looked = pc.match_substring_regex(column, _WORTH_A_LOOK, ignore_case=True)
+    for row in np.flatnonzero(pc.fill_null(looked, False).to_numpy(zero_copy_only=False)).tolist():
+        value = column[row].as_py()
+        if name == "meta_robots":
+            found = noai.page_meta(value, agents)
+            if found is not None:
+                yield row, Signal(found[0]), found[1]
+        elif name == "x_robots_tag":
+            if noai.header(value, agents):
+                yield row, Signal.NOAI, value[:200]
+        elif name == "content_usage":
+            if content_usage.header(value):
+                yield row, Signal.CONTENT_USAGE, value[:200]
+        elif tdmrep.value(value):
+            yield row, Signal.TDMREP, value[:200]

@@ -1,0 +1,141 @@
+"""The compiled policy as a file: one Parquet table of sources, its header in the schema metadata.
+
+A row is one *source*: one signal of one distinct file body, with every host it speaks for and its
+rules in order of precedence, grouped by the agents that obey them. The table can be queried with any
+Parquet reader::
+
+    SELECT h.host, s.signal, s.sha256 FROM 'policy.parquet' s, UNNEST(s.hosts) AS t(h)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import UnreadableFile, WrongVersion
+
+FORMAT = 1
+_KEY = b"lethe.optout.policy"
+
+HOST = pa.struct(
+    [
+        pa.field("host", pa.string(), nullable=False),
+        pa.field("subdomains", pa.bool_(), nullable=False),
+        pa.field("date", pa.string()),
+    ]
+)
+RULE = pa.struct(
+    [
+        pa.field("pattern", pa.string(), nullable=False),
+        pa.field("allow", pa.bool_(), nullable=False),
+        pa.field("line", pa.int32(), nullable=False),
+        pa.field("text", pa.string()),
+    ]
+)
+RULESET = pa.struct(
+    [
+        pa.field("agents", pa.int64(), nullable=False),
+        pa.field("rules", pa.list_(RULE), nullable=False),
+    ]
+)
+SCHEMA = pa.schema(
+    [
+        pa.field("signal", pa.string(), nullable=False),
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("sha256", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("hosts", pa.list_(HOST), nullable=False),
+        pa.field("rulesets", pa.list_(RULESET), nullable=False),
+    ]
+)
+
+
+@dataclass(slots=True)
+class Header:
+    """What holds for the whole policy."""
+
+    spec: dict[str, Any]
+    agents: tuple[str, ...]
+    agent_set: str
+    as_of: str
+    counts: dict[str, int] = field(default_factory=dict)
+    """What was read and what could not be: by coded reason."""
+    documents: dict[str, str] = field(default_factory=dict)
+    """Opted-out document ids -> request id."""
+    datasets: dict[str, str] = field(default_factory=dict)
+    """Opted-out data sets -> request id."""
+    tags: dict[str, Any] | None = None
+    """The side file with compliance tags: name, rows, agents, digest."""
+    version: str = ""
+    """Digest over everything above and all sources: two policies that decide alike are equal in it."""
+
+
+def write(path: Path, header: Header, sources: pa.Table) -> Header:
+    """Write a policy, whole or not at all; returns the header with its version filled in."""
+    from pipeline.atomic import replacing
+
+    header.version = _version(header, sources)
+    text = json.dumps({"format": FORMAT, **_plain(header)}, sort_keys=True, ensure_ascii=False)
+    table = sources.replace_schema_metadata({_KEY: text.encode()})
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", row_group_size=1 << 15)
+    return header
+
+
+def read(path: Path) -> tuple[Header, pa.Table]:
+    """Read a policy.
+
+    Raises:
+        UnreadableFile: missing, truncated, or not a policy.
+        WrongVersion: written in another format.
+    """
+    try:
+        table = pq.read_table(path, use_threads=False, memory_map=True)
+    except FileNotFoundError:
+        raise UnreadableFile(
+            f"There is no policy at {path}: make one with `lethe optout compile`."
+        ) from None
+    except (pa.ArrowInvalid, OSError):
+        raise UnreadableFile(
+            f"{path} is not a Parquet file or is cut off: make it again with `lethe optout compile`."
+        ) from None
+    text = (table.schema.metadata or {}).get(_KEY)
+    if text is None:
+        raise UnreadableFile(
+            f"{path} is a Parquet file but not a compiled policy: give the output of "
+            "`lethe optout compile`, not the snapshot it was made from."
+        )
+    fields = json.loads(text)
+    if fields.pop("format") != FORMAT:
+        raise WrongVersion(
+            f"{path} was compiled by another version of Lethe: compile the policy again."
+        )
+    return Header(**{**fields, "agents": tuple(fields["agents"])}), table
+
+
+def _plain(header: Header) -> dict[str, Any]:
+    return {name: getattr(header, name) for name in Header.__slots__}
+
+
+def _version(header: Header, sources: pa.Table) -> str:
+    """A digest of what decides: header without ``as_of`` and counts, and all sources."""
+    digest = hashlib.sha256()
+    decisive = {k: v for k, v in _plain(header).items() if k not in {"version", "counts", "as_of"}}
+    digest.update(json.dumps(decisive, sort_keys=True, ensure_ascii=False).encode())
+    for batch in sources.combine_chunks().to_batches():
+        for column in batch.columns:
+            digest.update(_content(column))
+    return digest.hexdigest()[:16]
+
+
+def _content(column: pa.Array) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, pa.schema([("c", column.type)])) as stream:
+        stream.write_batch(pa.record_batch([column], names=["c"]))
+    return bytes(sink.getvalue())

@@ -1,0 +1,130 @@
+"""Ordered path rules: the one shape into which every path-scoped signal is compiled.
+
+A rule is a robots.txt path pattern (RFC 9309, section 2.2.3): a prefix, in which ``*`` stands for any
+run of characters and a final ``$`` anchors the end. In a `RuleSet` the *first* matching rule decides,
+so that each signal brings its own precedence (longest match for robots.txt, order of the file for
+TDMRep) as an order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Rule(NamedTuple):
+    """One line of a source that allows or refuses the paths its pattern matches."""
+
+    pattern: str
+    """Path and query, percent-encoded ASCII; ``*`` is a wildcard, a final ``$`` an anchor."""
+    allow: bool
+    line: int
+    """1-based line of the source, 0 where the source has no lines."""
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether ``path`` (path and query, starting with ``/``) is matched by ``pattern``.
+
+    Linear in the length of ``path`` for each literal piece: pieces are found leftmost first and never
+    tried again, which is enough because a wildcard may swallow anything.
+    """
+    anchored = pattern.endswith("$")
+    pieces = (pattern[:-1] if anchored else pattern).split("*")
+    first = pieces[0]
+    if not path.startswith(first):
+        return False
+    if len(pieces) == 1:
+        return len(path) == len(first) if anchored else True
+    at = len(first)
+    for piece in pieces[1:-1]:
+        at = path.find(piece, at)
+        if at < 0:
+            return False
+        at += len(piece)
+    last = pieces[-1]
+    if anchored:
+        return len(path) - len(last) >= at and path.endswith(last)
+    return path.find(last, at) >= 0
+
+
+_LOOKED_UP_FROM = 64
+"""From this many rules on, prefixes are looked up by their length instead of one after the other."""
+
+
+class RuleSet:
+    """Rules in order of precedence: the first one that matches decides."""
+
+    __slots__ = ("_index", "_plain", "_prefixes", "_wild", "rules")
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules = tuple(rules)
+        plain = []
+        prefixes = []
+        wild = False
+        for pattern, allow, _ in self.rules:
+            is_plain = "*" not in pattern and pattern[-1:] != "$"
+            plain.append(is_plain)
+            if not allow:
+                if is_plain:
+                    prefixes.append(pattern)
+                else:
+                    wild = True
+        self._plain = plain
+        self._prefixes = tuple(prefixes)
+        """What a path must begin with to be refused, unless a refusing pattern has a wildcard."""
+        self._wild = wild
+        self._index: _Index | None = None
+
+    def decide(self, path: str) -> Rule | None:
+        """The rule that decides ``path``, or ``None`` where no rule matches."""
+        if len(self.rules) >= _LOOKED_UP_FROM:
+            if self._index is None:
+                self._index = _Index(self.rules, self._plain)
+            return self._index.decide(path)
+        for rule, plain in zip(self.rules, self._plain, strict=True):
+            pattern = rule.pattern
+            if path.startswith(pattern) if plain else matches(pattern, path):
+                return rule
+        return None
+
+    def refuses(self, path: str) -> Rule | None:
+        """The refusing rule that decides ``path``, or ``None`` where the path is not refused."""
+        if not self._wild and (
+            len(self._prefixes) < _LOOKED_UP_FROM and not path.startswith(self._prefixes)
+        ):
+            return None
+        rule = self.decide(path)
+        return None if rule is None or rule.allow else rule
+
+
+class _Index:
+    """Many rules: plain prefixes in a dictionary, asked for every length that occurs."""
+
+    __slots__ = ("_lengths", "_plain", "_rules", "_wild")
+
+    def __init__(self, rules: tuple[Rule, ...], plain: list[bool]) -> None:
+        self._rules = rules
+        self._plain: dict[str, int] = {}
+        self._wild = [i for i, is_plain in enumerate(plain) if not is_plain]
+        for i, is_plain in enumerate(plain):
+            if is_plain:
+                self._plain.setdefault(rules[i].pattern, i)
+        self._lengths = sorted({len(p) for p in self._plain})
+
+    def decide(self, path: str) -> Rule | None:
+        best = len(self._rules)
+        for length in self._lengths:
+            if length > len(path):
+                break
+            found = self._plain.get(path[:length])
+            if found is not None and found < best:
+                best = found
+        for i in self._wild:
+            if i >= best:
+                break
+            if matches(self._rules[i].pattern, path):
+                best = i
+                break
+        return self._rules[best] if best < len(self._rules) else None

@@ -1,0 +1,38 @@
+"""The ways of finding personal data that a run can choose between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from filter.identifiers import IdentifierKind, Span
+from filter.recognisers import RECOGNISERS, find_all
+from pipeline.reconstruct.pii import apertus
+
+
+@dataclass(frozen=True, slots=True)
+class PiiMode:
+    """How personal data is found: a cheap necessary condition in bulk, then a judge per document."""
+
+    name: str
+    triggers: Mapping[IdentifierKind, str]
+    """Per kind a pattern (on UTF-8 octets; common subset of RE2 and Hyperscan) without whose match
+    the judge finds nothing."""
+    find: Callable[[str, frozenset[IdentifierKind]], list[Span]]
+    """Spans of the given kinds in a text, ascending, not overlapping."""
+
+
+def _strict(text: str, kinds: frozenset[IdentifierKind]) -> list[Span]:
+    return list(find_all(text, kinds))
+
+
+MODES = {
+    "strict": PiiMode(
+        "strict", {kind: module.TRIGGER for kind, module in RECOGNISERS.items()}, _strict
+    ),
+    "apertus": PiiMode("apertus", apertus.TRIGGERS, apertus.find),
+}
+"""``none`` is the absence of a mode, not one of them."""
+
+MARKERS = {kind: f"<{kind}-pii>" for kind in IdentifierKind}
+"""Markers compatible with the special tokens of Apertus (``<email-pii>``, ``<ip-pii>``, ``<iban-pii>``)."""

@@ -1,0 +1,75 @@
+"""Replacing personal data in a column of texts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filter.identifiers import IdentifierKind, Span
+from pipeline.errors import UnreadableFile
+from pipeline.reconstruct.pii.modes import MARKERS, PiiMode
+from pipeline.reconstruct.pii.prefilter import Prefilter
+
+
+@dataclass(frozen=True, slots=True)
+class Scrubbed:
+    """A column of texts with markers in it, and how many of each kind were put there."""
+
+    column: pa.Array
+    replaced: Counter[str]
+    documents: int
+    """Documents in which at least one marker was put."""
+
+
+class Scrubber:
+    """Replaces personal data by markers. Pure and idempotent: markers contain nothing to find."""
+
+    def __init__(self, mode: PiiMode, *, use_hyperscan: bool = True) -> None:
+        self._mode = mode
+        self._prefilter = Prefilter(dict(mode.triggers), use_hyperscan=use_hyperscan)
+
+    def scrub(self, column: pa.Array) -> Scrubbed:
+        """Scrub a string or large_string array; untouched texts are not copied one by one."""
+        suspects: dict[int, set[IdentifierKind]] = {}
+        for kind, found in self._prefilter.rows(column).items():
+            for row in found.tolist():
+                suspects.setdefault(row, set()).add(kind)
+        changed: dict[int, str] = {}
+        replaced: Counter[str] = Counter()
+        rows = sorted(suspects)
+        try:
+            texts = column.take(pa.array(rows, pa.int64())).to_pylist()
+        except UnicodeDecodeError:
+            raise UnreadableFile(
+                "A text is not valid UTF-8: write the input again with valid strings."
+            ) from None
+        for row, text in zip(rows, texts, strict=True):
+            if text is None:
+                continue
+            spans = self._mode.find(text, frozenset(suspects[row]))
+            if spans:
+                changed[row] = with_markers(text, spans)
+                replaced.update(str(span.kind) for span in spans)
+        if not changed:
+            return Scrubbed(column, replaced, 0)
+        mask = np.zeros(len(column), dtype=bool)
+        mask[list(changed)] = True
+        values = pa.array(changed.values(), column.type)
+        return Scrubbed(
+            pc.replace_with_mask(column, pa.array(mask), values), replaced, len(changed)
+        )
+
+
+def with_markers(text: str, spans: list[Span]) -> str:
+    """``text`` with each span (ascending, not overlapping) replaced by the marker of its kind."""
+    pieces: list[str] = []
+    done = 0
+    for span in spans:
+        pieces += (text[done : span.start], MARKERS[span.kind])
+        done = span.end
+    pieces.append(text[done:])
+    return "".join(pieces)

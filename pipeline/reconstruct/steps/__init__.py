@@ -1,0 +1,1 @@
+"""The stages, one file each; all are datatrove pipeline steps that pass chunks on."""

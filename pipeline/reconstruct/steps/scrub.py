@@ -1,0 +1,54 @@
+"""Scrubbing personal data from the texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+from datatrove.pipeline.base import PipelineStep
+
+from pipeline.reconstruct.chunk import Chunk
+from pipeline.reconstruct.pii import MODES, Scrubbed, Scrubber
+
+
+class ScrubText(PipelineStep):
+    """Replaces personal data in the text column by markers."""
+
+    name = "Scrub personal data"
+    type = "Formatter"
+
+    def __init__(self, column: str, mode: str, *, also_removed: bool = True) -> None:
+        super().__init__()
+        self.column = column
+        self.mode = mode
+        self.also_removed = also_removed
+
+    def run(
+        self,
+        data: Iterator[Chunk],
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> Iterator[Chunk]:
+        """The chunks with their texts scrubbed, the removed ones too unless asked otherwise."""
+        scrubber = Scrubber(MODES[self.mode])
+        for chunk in data:
+            chunk.table, scrubbed = self._scrubbed(scrubber, chunk.table)
+            chunk.replaced.update(scrubbed.replaced)
+            chunk.documents_scrubbed += scrubbed.documents
+            if chunk.removed is not None and self.also_removed:
+                chunk.removed, _ = self._scrubbed(scrubber, chunk.removed)
+            yield chunk
+
+    def _scrubbed(self, scrubber: Scrubber, table: pa.Table) -> tuple[pa.Table, Scrubbed]:
+        column = table[self.column].combine_chunks()
+        if isinstance(column, pa.ChunkedArray):
+            column = column.chunk(0)
+        dictionary = column.type if pa.types.is_dictionary(column.type) else None
+        if dictionary is not None:
+            column = column.dictionary_decode()
+        result = scrubber.scrub(column)
+        if not result.documents:
+            return table, result
+        new = result.column if dictionary is None else result.column.dictionary_encode()
+        at = table.schema.get_field_index(self.column)
+        return table.set_column(at, table.schema.field(at), pa.chunked_array([new])), result

@@ -39,7 +39,8 @@ _LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 
 # Of atext (RFC 5322, section 3.2.3) without = / ? { | } ` * ! # ^: next to an address these are
 # nearly always a query, a path, a table or mark-up, and what follows them is the address.
-_LOCAL = rf"[\w{_MARKS}$%&'+~-]"
+# Text made from Markdown keeps the backslash of \_ (read backwards here).
+_LOCAL = rf"(?:[\w{_MARKS}$%&'+~-]|(?<=_)\\)"
 
 _FILE_TYPES = (
     "aspx?|avif?|bmp|cfg|conf|cpp|css|csv|dll|docx?|eot|eps|exe|flac|gif|gz|heic|hpp|html?|ico|ini"
@@ -138,12 +139,13 @@ def _local_start(text: str, at: int, floor: int) -> int:
     if start == run and run > floor and text[run - 1] in "@＠":
         return -1  # the handle of another network: @jane@social.example
     # Leading marks are quotes, list bullets and emphasis.
-    while start < at and text[start] in "_$%&'+~-.":
+    while start < at and text[start] in "\\_$%&'+~-.":
         start += 1
     return start if 0 < at - start <= _MAX_LOCAL else -1
 
 
 def _local(raw: str) -> str | None:
+    raw = raw.replace("\\_", "_")
     local = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", raw).lower())
     # NFKC makes delimiters out of some letter-like signs: what is left must still be read whole.
     if local and _local_start(f"{local}@", len(local), 0) == 0:

@@ -181,9 +181,9 @@ def _is_numbering(text: str, match: re.Match[str]) -> bool:
         return True
     octets = match.group(1).split(".")
     small = all(int(octet) <= _SMALL for octet in octets)
-    if small and patterns.heading.match(text, end):
-        if not before.rpartition("\n")[2].strip(_MARKUP):
-            return True
+    first = not before.rpartition("\n")[2].strip(_MARKUP)
+    if small and first and patterns.heading.match(text, end):
+        return True
     if before.rstrip(" ").endswith(("==", ">=", "<=", "~=")):
         return patterns.network.search(before) is None  # package==2.4.57.1
     if not small or len(set(octets)) == 1 or match.group(2) or patterns.address.match(text, end):

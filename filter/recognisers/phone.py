@@ -94,11 +94,10 @@ def find(text: str, regions: Collection[str] = ("CH",)) -> Iterator[Span]:
 
     Raises `InputError` where there is no such region.
     """
+    _check(regions)
     candidate = _patterns().candidate
     taken: deque[Span] | None = None
     match = candidate.search(text)
-    if match is not None:
-        _check(regions)
     while match is not None:
         start, run = match.start(), _run(text, match)
         if text[start] == "+":

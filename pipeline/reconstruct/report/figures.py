@@ -12,6 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from pipeline.reconstruct.report.numbers import counted, percent, whole
+from pipeline.reconstruct.report.prose import signal_name
 from pipeline.reconstruct.report.tables import language_name
 from pipeline.reconstruct.report.text import shown
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 BARS = 12
 _ROW = 42
 _BAR = 9
-_LABEL = 30
+_LABEL = 24
 """Characters of a label that fit beside its number on a screen of 400 pixels."""
 _LEAST = 0.5
 """Per cent of the width that something is drawn with, however little it is."""
@@ -63,7 +64,7 @@ def languages(summary: Summary) -> str:
 def signals(summary: Summary) -> str:
     """Dropped documents by explaining signal."""
     total = summary.flow.total.documents
-    losses = [(s.signal or "(no reason)", s.dropped.documents) for s in summary.signals]
+    losses = [(signal_name(s.signal), s.dropped.documents) for s in summary.signals]
     return _losses("signals", "Documents that went, by signal", losses, total)
 
 

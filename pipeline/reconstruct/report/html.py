@@ -34,7 +34,7 @@ def render(summary: Summary) -> str:
         lstrip_blocks=True,
     )
     environment.filters["shown"] = shown
-    environment.filters["whole"] = numbers.whole
+    environment.filters["counted"] = numbers.counted
     drawn: dict[str, Any] = {
         "overall": Markup(figures.overall(summary.flow)),  # noqa: S704  (escaped where it is drawn)
         "languages": Markup(figures.languages(summary)),  # noqa: S704

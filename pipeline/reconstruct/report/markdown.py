@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.reconstruct.report import prose, tables
-from pipeline.reconstruct.report.numbers import whole
+from pipeline.reconstruct.report.numbers import counted, whole
 from pipeline.reconstruct.report.tables import Column, Table
 from pipeline.reconstruct.report.text import markdown, markdown_code
 
@@ -69,7 +69,7 @@ def identity(summary: Summary) -> str:
             f"- Engine version: {whole(run.engine_version)}",
             f"- Policy version: {markdown_code(summary.policy.version)}",
             f"- Data set: {markdown_code(dataset.dataset or dataset.title)}{revision}",
-            f"- Input: {markdown_code(run.input)}, {whole(run.files)} files",
+            f"- Input: {markdown_code(run.input)}, {counted(run.files, 'file')}",
         ]
     )
 

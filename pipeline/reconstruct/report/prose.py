@@ -6,7 +6,6 @@ import shlex
 from typing import TYPE_CHECKING
 
 from pipeline.optout.signals import Signal
-from pipeline.reconstruct.report.model import is_filter
 from pipeline.reconstruct.report.numbers import counted, percent, whole
 
 if TYPE_CHECKING:
@@ -72,20 +71,16 @@ def alarms(summary: Summary) -> list[str]:
     return found
 
 
-def signal_title(signal: str | None) -> str:
-    """One line that explains a signal or filter."""
-    if signal is None:
-        return "no reason is recorded"
-    if is_filter(signal):
-        return "a stock filter of the recipe; nobody opted out"
-    return Signal(signal).title if signal in set(Signal) else "unknown to this version"
+def signal_name(signal: str | None) -> str:
+    """A signal or stock filter as a table names it."""
+    return "(no reason)" if signal is None else signal
 
 
 def signals_asked(summary: Summary) -> list[tuple[str, str]]:
     """The policy's signals in their order of precedence, each with its line."""
     rank = {str(signal): number for number, signal in enumerate(Signal)}
     asked = sorted(summary.policy.signals, key=lambda s: (rank.get(s, len(rank)), s))
-    return [(signal, signal_title(signal)) for signal in asked]
+    return [(s, Signal(s).title if s in rank else "unknown to this version") for s in asked]
 
 
 def kind_title(kind: str) -> str:
@@ -117,6 +112,8 @@ def personal_data(summary: Summary) -> str:
 
 def no_url(summary: Summary) -> str:
     """What became of the documents about which nobody can be asked."""
+    if summary.flow.total.documents == 0:
+        return "There were no documents to look up."
     flow = summary.unchecked.no_host
     if flow.total.documents == 0:
         return "Every document has a URL that names a host, so every document could be looked up."
@@ -134,9 +131,9 @@ def sources(summary: Summary) -> str:
     unchecked, falls = summary.unchecked, summary.policy.falls
     if not unchecked.sources and not unchecked.unreachable:
         return "Every file of the snapshot was reached and understood, or was simply not there."
-    text = "Some files of the snapshot could not be fetched, or not understood."
+    text = "Some files of the snapshot could not be fetched or not be understood."
     rulings = [
-        f"whose {what}, {'go' if falls[case] == 'drop' else 'stay'}"
+        f"whose {what} {'go' if falls[case] == 'drop' else 'stay'}"
         for case, what in (
             ("unreachable", "site did not answer"),
             ("unreadable", "site answered with something that is no such file"),

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from pipeline.reconstruct.report.model import Count, Flow
 from pipeline.reconstruct.report.numbers import NOTHING, percent, whole
-from pipeline.reconstruct.report.prose import kind_title, signal_title
+from pipeline.reconstruct.report.prose import kind_title, signal_name
 
 if TYPE_CHECKING:
     from pipeline.reconstruct.report.model import LanguageFlow, Summary
 
 LANGUAGES = 40
 MONTHS = 12
+RULES = 10
 
 
 class Column(StrEnum):
@@ -60,20 +61,13 @@ def totals(summary: Summary) -> Table:
 def signals(summary: Summary) -> Table:
     """Losses by signal and stock filter."""
     total = summary.flow.total.documents
+    filters = " “filter:” stands before stock filters: there nobody opted out."
     return Table(
         "Documents that went, by the signal that explains it",
-        (
-            ("Signal", _C),
-            ("Meaning", _T),
-            ("Documents", _N),
-            ("Share of all", _N),
-            ("Tokens", _N),
-            ("Also refused", _N),
-        ),
+        (("Signal", _C), ("Documents", _N), ("Share", _N), ("Tokens", _N), ("Also refused", _N)),
         tuple(
             (
-                s.signal or NOTHING,
-                signal_title(s.signal),
+                signal_name(s.signal),
                 whole(s.dropped.documents),
                 percent(s.dropped.documents, total),
                 whole(s.dropped.tokens if s.dropped.documents else 0),
@@ -82,7 +76,8 @@ def signals(summary: Summary) -> Table:
             for s in summary.signals
         ),
         "A document counts once, under the first signal that refuses it. “Also refused” counts the "
-        "documents that another signal explains and this one refuses, too.",
+        "documents that another signal explains and this one refuses, too."
+        + (filters if summary.filtered else ""),
     )
 
 
@@ -92,7 +87,8 @@ def rules(summary: Summary) -> Table:
         "The lines that decided most documents",
         (("Line", _C), ("Signal", _C), ("Documents", _N)),
         tuple(
-            (r.rule or NOTHING, r.signal or NOTHING, whole(r.documents)) for r in summary.rules.top
+            (r.rule or NOTHING, signal_name(r.signal), whole(r.documents))
+            for r in summary.rules.top[:RULES]
         ),
         "Lines as they stand in the files of the sites; for requests and tags, what stands for them. "
         f"Different pairs of line and signal in all: {whole(summary.rules.distinct)}.",

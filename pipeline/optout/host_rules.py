@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.optout.rules import Rule, RuleSet
+from pipeline.optout.rules import Rule, RuleSet, may_refuse
 from pipeline.optout.signals import Signal
 from pipeline.optout.verdicts import Refusal
 
@@ -29,20 +29,26 @@ class Source:
 class HostRules:
     """The sources that speak for one host."""
 
-    __slots__ = ("_agents", "_known", "_rulesets", "_sources")
+    __slots__ = ("_agents", "_known", "_pieces", "_prefixes", "_rulesets", "_sources")
 
     def __init__(self, sources: list[Source], agents: tuple[str, ...]) -> None:
         self._agents = agents
-        self._sources = sorted(sources, key=lambda s: _ORDER[s.signal])
+        if len(sources) > 1:
+            sources = sorted(sources, key=lambda s: _ORDER[s.signal])
+        self._sources = sources
         self._rulesets = [
             (number, mask, ruleset)
             for number, source in enumerate(self._sources)
             for mask, ruleset, _ in source.rulesets
         ]
+        self._prefixes = tuple({p for _, _, r in self._rulesets for p in r.prefixes})
+        self._pieces = tuple({p for _, _, r in self._rulesets for p in r.pieces})
         self._known: dict[tuple[tuple[int, int, Rule], ...], Refusal] = {}
 
     def refusal(self, path: str) -> Refusal | None:
         """Why ``path`` (comparable path and query) is refused, or ``None``."""
+        if not may_refuse(path, self._prefixes, self._pieces):
+            return None
         found = [
             (number, mask, rule)
             for number, mask, ruleset in self._rulesets

@@ -31,15 +31,19 @@ class Dialect:
         Of the tokens that fit an agent, the best one addresses it, the first one in the file if
         several fit equally well. Agents that no group concerns are left out.
         """
-        best: dict[int, tuple[int, str]] = {}
-        for token in file.tokens:
-            for bit, score in _scores(self.score, token, agents):
-                if score > best.get(bit, (0, ""))[0]:
-                    best[bit] = score, token
+        fits = [
+            (-score, order, bits, token)
+            for order, token in enumerate(file.tokens)
+            for score, bits in _fits(self.score, token, agents)
+        ]
+        fits.sort()
         obeyed: dict[tuple[int, ...], int] = {}
-        for bit, (_, token) in best.items():
-            groups = tuple(file.tokens[token])
-            obeyed[groups] = obeyed.get(groups, 0) | bit
+        addressed = 0
+        for _, _, bits, token in fits:
+            if left := bits & ~addressed:
+                groups = tuple(file.tokens[token])
+                obeyed[groups] = obeyed.get(groups, 0) | left
+                addressed |= left
         return obeyed
 
     def merged(self, file: RobotsFile, groups: tuple[int, ...]) -> tuple[Rule, ...]:
@@ -52,12 +56,15 @@ class Dialect:
 
 
 @lru_cache(maxsize=1 << 14)
-def _scores(
+def _fits(
     score: Callable[[str, str], int], token: str, agents: tuple[str, ...]
 ) -> tuple[tuple[int, int], ...]:
-    """The agents (as bits) that ``token`` fits, with how well."""
-    fits = ((1 << i, score(token, agent)) for i, agent in enumerate(agents))
-    return tuple((bit, s) for bit, s in fits if s)
+    """How well ``token`` fits which agents: scores, each with the bits of its agents."""
+    bits: dict[int, int] = {}
+    for i, agent in enumerate(agents):
+        if fit := score(token, agent):
+            bits[fit] = bits.get(fit, 0) | 1 << i
+    return tuple(bits.items())
 
 
 def path_and_query(url: str) -> str:

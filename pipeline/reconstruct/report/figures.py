@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 BARS = 12
 _ROW = 42
 _BAR = 9
-_LABEL = 24
-"""Characters of a label that fit beside its number on a screen of 400 pixels."""
+_LINE = 50
+"""Characters that fit on a line of a screen of 400 pixels, a label and its number together."""
 _LEAST = 0.5
 """Per cent of the width that something is drawn with, however little it is."""
 
@@ -99,7 +99,7 @@ def _svg(name: str, title: str, bars: Sequence[Bar]) -> str:
     longest = max((bar.dropped + bar.kept for bar in bars), default=0)
     if longest == 0:
         return ""
-    told = "; ".join(f"{shown(bar.label, _LABEL)}: {bar.note}" for bar in bars)
+    told = "; ".join(f"{shown(bar.label)}: {bar.note}" for bar in bars)
     rows = "".join(_row(bar, number * _ROW, longest) for number, bar in enumerate(bars))
     return (
         f'<svg class="chart" role="img" aria-labelledby="{name}-title {name}-desc" width="100%" '
@@ -113,7 +113,7 @@ def _row(bar: Bar, top: int, longest: int) -> str:
     gone, stayed = _widths(bar, longest)
     y = top + 21
     parts = [
-        f'<text class="label" x="0" y="{top + 15}">{escape(shown(bar.label, _LABEL))}</text>',
+        f'<text class="label" x="0" y="{top + 15}">{escape(_label(bar))}</text>',
         f'<text class="note" x="100%" y="{top + 15}" text-anchor="end">{escape(bar.note)}</text>',
     ]
     rects = (("ground", 0.0, 100.0), ("kept", gone, stayed), ("gone", 0.0, gone))
@@ -125,15 +125,17 @@ def _row(bar: Bar, top: int, longest: int) -> str:
     return "".join(parts)
 
 
+def _label(bar: Bar) -> str:
+    return shown(bar.label, max(12, _LINE - len(bar.note)))
+
+
 def _widths(bar: Bar, longest: int) -> tuple[float, float]:
     """Per cent of the width for what went and what stayed; what is not nothing can be seen."""
     documents = bar.dropped + bar.kept
     if documents == 0:
         return 0.0, 0.0
     total = max(100 * documents / longest, 2 * _LEAST)
-    gone = total * bar.dropped / documents
-    if bar.dropped:
-        gone = max(gone, _LEAST)
-    if bar.kept:
-        gone = min(gone, total - _LEAST)
+    if not bar.dropped or not bar.kept:
+        return (total, 0.0) if bar.dropped else (0.0, total)
+    gone = min(max(total * bar.dropped / documents, _LEAST), total - _LEAST)
     return gone, total - gone

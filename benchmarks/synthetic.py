@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
@@ -44,6 +45,7 @@ FOLDERS = [
     "print",
     "assets",
 ]
+PAGES = [f"page{i}" for i in range(200)]
 SYLLABLES = [
     "ka",
     "lo",
@@ -103,7 +105,9 @@ def robots(rng: random.Random, site: int) -> str:
 def make(folder: Path, documents: int, hosts: int, seed: int = 7, files: int = 1) -> None:
     """Write ``corpus/*.parquet`` (FineWeb's columns, 3.2 kB texts) and ``robots.parquet``."""
     rng = random.Random(seed)
-    vocabulary = words(rng, 8000)
+    vocabulary = words(rng, 30_000)
+    phrases = collocations(rng, vocabulary, 60_000)
+    weights = zipf(len(phrases), flat=300)
     names = [f"www.site{i}.example" if i % 3 else f"site{i}.example" for i in range(hosts)]
     folder.mkdir(parents=True, exist_ok=True)
     bodies = [robots(rng, i) for i in range(hosts)]
@@ -128,22 +132,40 @@ def make(folder: Path, documents: int, hosts: int, seed: int = 7, files: int = 1
             folder / "corpus" / f"{f:03d}.parquet", schema, compression="zstd"
         ) as w:
             for start in range(0, share, 1000):
-                rows = [_document(rng, vocabulary, names) for _ in range(min(1000, share - start))]
+                rows = [
+                    _document(rng, phrases, weights, names) for _ in range(min(1000, share - start))
+                ]
                 w.write_table(pa.Table.from_pylist(rows, schema))
 
 
-def _document(rng: random.Random, vocabulary: list[str], names: list[str]) -> dict[str, object]:
-    length = max(20, int(rng.gauss(455, 180)))
-    text = rng.choices(vocabulary, k=length)
-    for at in range(12, length, 13):
-        text[at] += "."
+def zipf(count: int, flat: float = 2.7) -> list[float]:
+    """Cumulative weights of words by rank: natural text repeats its common words (Zipf's law)."""
+    return list(accumulate(1 / (rank + flat) for rank in range(count)))
+
+
+def collocations(rng: random.Random, vocabulary: list[str], count: int) -> list[str]:
+    """Phrases of one to eight words: text made of them compresses about as web pages do."""
+    weights = zipf(len(vocabulary))
+    return [
+        " ".join(rng.choices(vocabulary, cum_weights=weights, k=rng.randint(1, 8)))
+        + rng.choice(("", "", ",", "."))
+        for _ in range(count)
+    ]
+
+
+def _document(
+    rng: random.Random, phrases: list[str], weights: list[float], names: list[str]
+) -> dict[str, object]:
+    length = max(10, int(rng.gauss(110, 45)))
+    text = rng.choices(phrases, cum_weights=weights, k=length)
+    vocabulary = phrases[0].rstrip(".,").split() + phrases[1].rstrip(".,").split()
     if rng.random() < 0.11:
         text[rng.randrange(length)] = (
             f"{rng.choice(vocabulary)}.{rng.choice(vocabulary)}@mail.example"
         )
     if rng.random() < 0.03:
         text[rng.randrange(length)] = f"8.8.{rng.randrange(256)}.{rng.randrange(1, 255)}"
-    path = "/".join(rng.choices(FOLDERS + vocabulary[:200], k=rng.randint(1, 4)))
+    path = "/".join(rng.choices(FOLDERS + PAGES, k=rng.randint(1, 4)))
     query = "?sort=up" if rng.random() < 0.05 else ""
     return {
         "text": " ".join(text),

@@ -166,7 +166,7 @@ def _one_line(row: dict[str, Any]) -> str:
 def fetch(
     domains: Annotated[Path, typer.Option(help="Text file with one host a line.")],
     out: Annotated[Path, typer.Option(help="The snapshot to write (Parquet).")],
-    concurrency: Annotated[int, typer.Option(help="Hosts asked at the same time.")] = 64,
+    concurrency: Annotated[int, typer.Option(help="Connections at the same time; one a host.")] = 64,
     delay: Annotated[float, typer.Option(help="Seconds between two requests to one host.")] = 1.0,
     timeout: Annotated[float, typer.Option(help="Seconds for one request in all.")] = 15.0,
     user_agent: Annotated[str | None, typer.Option(help="How the crawler names itself.")] = None,
@@ -195,4 +195,13 @@ def fetch(
     )
     with progress_bar("Fetching", "hosts") as bar:
         result = run_fetch(domains, out, options=options, progress=bar)
-    typer.echo(f"{out}: {result}")
+    classes = ", ".join(f"{grouped(n)} {name}" for name, n in result.by_class.items() if n)
+    typer.echo(f"{out}: {grouped(result.domains)} domains, {grouped(result.rows)} files ({classes}).")
+    if result.resumed:
+        typer.echo(f"{grouped(result.resumed)} domains had been asked before.")
+    if result.truncated:
+        typer.echo(f"{grouped(result.truncated)} files were longer than is kept.")
+    if result.invalid_lines:
+        numbers = ", ".join(map(str, result.invalid_lines[:10]))
+        more = ", ..." if len(result.invalid_lines) > 10 else ""
+        typer.echo(f"{len(result.invalid_lines)} lines of {domains} are no host: {numbers}{more}.", err=True)

@@ -130,11 +130,11 @@ def canonicalize(text: str, regions: Collection[str] = ("CH",)) -> str:
     _check(regions)
     groups = tuple(_patterns().group.findall(text))
     digits = "".join(groups)
-    if re.fullmatch(rf"\+?[-./(){_SPACES}{_DASHES}0-9]+", text.strip()) and len(digits) <= _MOST:
+    if re.fullmatch(rf"\(?\+?[-./(){_SPACES}{_DASHES}0-9]+", text.strip()) and len(digits) <= _MOST:
         if "+" in text:
             numbers = [_whole(groups)]
-        elif digits.startswith("00"):
-            numbers = [_whole((digits[2:],))]
+        elif groups and groups[0].startswith("00"):
+            numbers = [_whole(_without_00(groups))]
         else:
             numbers = [_valid(digits, region) for region in regions]
         for number in numbers:
@@ -194,16 +194,18 @@ def _dialled_out(text: str, start: int, run: _Run, regions: Collection[str]) -> 
     if _is_named(text, start) or _before(text, start) is not None:
         return None
     lone = len(run.groups) == 1
-    if run.groups[0] == "00":
-        run = _Run(run.groups[1:], run.gaps[1:], run.ends[1:])
-    else:
-        run = run._replace(groups=(run.groups[0][2:], *run.groups[1:]))
-    found = _abroad(text, run)
+    rest = _without_00(run.groups)
+    cut = len(run.groups) - len(rest)
+    found = _abroad(text, _Run(rest, run.gaps[cut:], run.ends[cut:]))
     if found is None or found.end != run.ends[-1]:
         return None
     if lone and not text.endswith("tel:", 0, start):
         return found if any(_is_of(found.number, region) for region in regions) else None
     return found
+
+
+def _without_00(groups: tuple[str, ...]) -> tuple[str, ...]:
+    return groups[1:] if groups[0] == "00" else (groups[0][2:], *groups[1:])
 
 
 def _at_home(text: str, start: int, run: _Run, regions: Collection[str]) -> _Number | None:

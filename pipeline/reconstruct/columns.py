@@ -100,6 +100,15 @@ def integers(table: pa.Table, column: str | None) -> pa.Array:
     return cast.combine_chunks() if isinstance(cast, pa.ChunkedArray) else cast
 
 
+def one_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """A column as one array; only what lies in several pieces is copied."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
 def _from_metadata(column: pa.ChunkedArray, key: str) -> list[str | None]:
     """One key of a column of JSON objects, structs or maps."""
     values: list[str | None] = []
@@ -144,7 +153,4 @@ def _listed(schema: pa.Schema) -> str:
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:
-    cast = pc.cast(column, pa.string())
-    if isinstance(cast, pa.ChunkedArray):
-        return cast.chunk(0) if cast.num_chunks == 1 else cast.combine_chunks()
-    return cast
+    return one_array(pc.cast(column, pa.string()))

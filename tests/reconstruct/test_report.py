@@ -7,6 +7,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,12 @@ from hypothesis import strategies as st
 
 from filter.errors import InputError, MissingExtra
 from pipeline.errors import UnknownName, UnreadableFile, WrongColumns, WrongVersion
+from pipeline.optout.agents import resolve
+from pipeline.optout.compile import PolicyCompiler
+from pipeline.optout.policy import OptOutPolicy
 from pipeline.optout.signals import Signal
-from pipeline.reconstruct.ledger import SCHEMA
+from pipeline.optout.spec import Fall, named
+from pipeline.reconstruct.ledger import SCHEMA, explained
 from pipeline.reconstruct.report import FORMATS, Summary, report, summarise
 from pipeline.reconstruct.report.model import Count, Flow
 from pipeline.reconstruct.report.numbers import NARROW, percent, whole
@@ -46,7 +51,7 @@ def dropped(
     host: str | None = "gone.example", signal: str | None = "robots", **fields: Any
 ) -> dict[str, Any]:
     is_filter = signal is None or signal.startswith("filter:")
-    explained = {} if is_filter else {
+    why = {} if is_filter else {
         "signals": [signal],
         "agents": ["GPTBot"] if signal == "robots" else [],
         "rule": "Disallow: /",
@@ -55,7 +60,7 @@ def dropped(
         "source_hash": "0" * 64,
         "source_date": "2025-01-31",
     }  # fmt: skip
-    return document("drop", host, signal=signal, **explained | fields)
+    return document("drop", host, signal=signal, **why | fields)
 
 
 def document(verdict: str, host: str | None, **fields: Any) -> dict[str, Any]:
@@ -258,7 +263,7 @@ def test_languages_are_those_of_the_ledger(corpus: Path, summary: Summary) -> No
 
 
 def test_signals_are_those_of_the_ledger(corpus: Path, summary: Summary) -> None:
-    explained = {
+    expected = {
         signal: (documents, tokens)
         for signal, documents, tokens in ask(
             corpus,
@@ -266,8 +271,8 @@ def test_signals_are_those_of_the_ledger(corpus: Path, summary: Summary) -> None
         )
     }
     found = {s.signal: (s.dropped.documents, s.dropped.tokens) for s in summary.signals}
-    assert found == {name: explained.get(name, (0, None)) for name in found}
-    assert found.keys() >= explained.keys()
+    assert found == {name: expected.get(name, (0, None)) for name in found}
+    assert found.keys() >= expected.keys()
     also = dict(
         ask(
             corpus,
@@ -345,6 +350,36 @@ def test_what_could_not_be_checked_is_that_of_the_ledger(corpus: Path, summary: 
         "robots.txt: unreadable": 77,
         "snapshot: domain is not a host": 4,
     }
+
+
+def test_nobody_is_said_to_have_opted_out_who_was_not_asked(tmp_path: Path) -> None:
+    """What the policy writes into a ledger is what the report reads out of it."""
+    snapshot = pa.table(
+        {
+            "domain": ["down.example", "no.example"],
+            "content": pa.array([None, b"User-agent: *\nDisallow: /\n"], pa.binary()),
+            "status": [503, 200],
+        }
+    )
+    pq.write_table(snapshot, tmp_path / "snapshot.parquet")
+    spec = named("rfc9309", no_url=Fall.DROP)
+    compiler = PolicyCompiler(spec, resolve("apertus"), date(2026, 7, 1))
+    compiler.add_snapshot(tmp_path / "snapshot.parquet")
+    header = compiler.finish(tmp_path / "policy.parquet")
+    urls = ["https://down.example/a", "https://no.example/a", None, "https://yes.example/a"]
+    found = OptOutPolicy.open(tmp_path / "policy.parquet").decide(None, pa.array(urls))
+    columns = {name: c.to_pylist() for name, c in explained(found.codes, found.refusals).items()}
+    rows = [
+        document("keep" if stays else "drop", host, **{name: c[i] for name, c in columns.items()})
+        for i, (stays, host) in enumerate(zip(found.keep, found.hosts.to_pylist(), strict=True))
+    ]
+    write_run(tmp_path / "out", {"a.parquet": rows}, policy__counts=header.counts)
+    unchecked = summarise(tmp_path / "out").unchecked
+    assert (unchecked.unasked, unchecked.unreachable) == (1, 1)
+    assert unchecked.sources == {"robots.txt: unreachable": 1}
+    assert "4 documents came in, 1 stayed: 1 opted out" in headline(
+        summarise(tmp_path / "out")
+    ).replace(NARROW, " ")
 
 
 def test_personal_data_is_summed_over_the_files(summary: Summary) -> None:

@@ -144,7 +144,12 @@ def agents(summary: Summary) -> Table:
         (("Agent", _C), ("Documents", _N), ("Share of all", _N)),
         tuple(rows),
         "A document counts for every agent that its site disallows, so the rows do not add up. "
-        "“No agent named” are signals that speak to everybody who trains.",
+        "“No agent named” are signals that speak to everybody who trains."
+        + (
+            " Of sites that did not answer it counts for all."
+            if summary.unchecked.unreachable
+            else ""
+        ),
     )
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 from datatrove.pipeline.base import PipelineStep
 
 from pipeline.reconstruct.chunk import Chunk
+from pipeline.reconstruct.columns import one_array
 from pipeline.reconstruct.pii import MODES, Scrubbed, Scrubber
 
 
@@ -40,9 +41,7 @@ class ScrubText(PipelineStep):
             yield chunk
 
     def _scrubbed(self, scrubber: Scrubber, table: pa.Table) -> tuple[pa.Table, Scrubbed]:
-        column = table[self.column].combine_chunks()
-        if isinstance(column, pa.ChunkedArray):
-            column = column.chunk(0)
+        column = one_array(table[self.column])
         dictionary = column.type if pa.types.is_dictionary(column.type) else None
         if dictionary is not None:
             column = column.dictionary_decode()

@@ -127,10 +127,13 @@ def canonicalize(text: str, regions: Collection[str] = ("CH",)) -> str:
 
     Raises `InputError` where the text is no valid number, or there is no such region.
     """
-    _check(regions)
+    text = text.strip()
+    for span in find(text, regions):
+        if (span.start, span.end) == (0, len(text)):
+            return span.value  # by its groups it may be another region's than by its digits
     groups = tuple(_patterns().group.findall(text))
     digits = "".join(groups)
-    if re.fullmatch(rf"\(?\+?[-./(){_SPACES}{_DASHES}0-9]+", text.strip()) and len(digits) <= _MOST:
+    if re.fullmatch(rf"\(?\+?[-./(){_SPACES}{_DASHES}0-9]+", text) and len(digits) <= _MOST:
         if "+" in text:
             numbers = [_whole(groups)]
         elif groups and groups[0].startswith("00"):

@@ -68,6 +68,9 @@ def test_found(written: str, value: str, around: str) -> None:
 def test_canonicalize_takes_what_find_found() -> None:
     for text in ("(+41) 44 668 18 00", "+41) 44 668 18 00"):
         assert phone.canonicalize(text) == CH
+    # The digits alone are also a French mobile.
+    assert phone.canonicalize("0769 852620", ("FR", "IT")) == "+390769852620"
+    assert phone.canonicalize("0769852620", ("FR", "IT")) == "+33769852620"
 
 
 IN_CONTEXT = {

@@ -32,7 +32,7 @@ WIDER_RETIRED = ("ai", "tdm", "all", "bots")
 # RFC 9651, 4.2: every alternative begins with its own character and every quantifier is possessive,
 # so that no input is read twice.
 _KEY = r"[a-z*][a-z0-9_.*-]*+"
-_TOKEN = r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*+"  # noqa: S105 - a token of the grammar
+_TOKEN = r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*+"
 _BARE = (
     rf"(?:{_TOKEN}"
     r"|-?+(?:[0-9]{1,12}\.[0-9]{1,3}|[0-9]{1,15})"  # integer, decimal

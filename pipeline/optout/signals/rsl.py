@@ -124,7 +124,7 @@ class _Reader:
         self._words: list[str] = []
 
     def parse(self, xml: bytes) -> None:
-        self._parser.Parse(xml, True)  # noqa: FBT003 - expat's own signature
+        self._parser.Parse(xml, True)
 
     def _doctype(self, *_: object) -> None:
         raise _unreadable("has a document type declaration")

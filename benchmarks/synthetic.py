@@ -106,8 +106,8 @@ def make(folder: Path, documents: int, hosts: int, seed: int = 7, files: int = 1
     """Write ``corpus/*.parquet`` (FineWeb's columns, 3.2 kB texts) and ``robots.parquet``."""
     rng = random.Random(seed)
     vocabulary = words(rng, 30_000)
-    phrases = collocations(rng, vocabulary, 60_000)
-    weights = zipf(len(phrases), flat=300)
+    phrases = collocations(rng, vocabulary, 40_000)
+    weights = zipf(len(phrases), flat=20)
     names = [f"www.site{i}.example" if i % 3 else f"site{i}.example" for i in range(hosts)]
     folder.mkdir(parents=True, exist_ok=True)
     bodies = [robots(rng, i) for i in range(hosts)]
@@ -144,7 +144,7 @@ def zipf(count: int, flat: float = 2.7) -> list[float]:
 
 
 def collocations(rng: random.Random, vocabulary: list[str], count: int) -> list[str]:
-    """Phrases of one to eight words: text made of them compresses about as web pages do."""
+    """Phrases of one to eight words: zstd takes as long for text made of them as for web pages."""
     weights = zipf(len(vocabulary))
     return [
         " ".join(rng.choices(vocabulary, cum_weights=weights, k=rng.randint(1, 8)))

@@ -25,8 +25,6 @@ _MAX_HOST = 253
 """Octets of a name without its trailing dot: 255 on the wire (RFC 1035, section 2.3.4)."""
 _MAX_LABEL = 63
 """Octets of a label (RFC 1035, section 2.3.4)."""
-_MAX_RAW = 16 * _MAX_HOST
-"""Code points looked at. Only code points that UTS 46 ignores could make more of them fit."""
 
 # Underscores and hyphens at the edges are no host names in the sense of RFC 952, but they resolve
 # and are crawled.
@@ -38,7 +36,6 @@ _dots = re.compile("[.\u3002\uff0e\uff61]")
 
 _BARRED = frozenset(("Cc", "Cf", "Cs", "Co", "Zs", "Zl", "Zp"))
 """General categories that no label may hold, not even one that UTS 46 cannot map."""
-_JOINERS = "\u200c\u200d"
 _REPLACEMENT = "\ufffd"
 
 
@@ -128,8 +125,6 @@ def _ipv6(text: str) -> Host:
 
 
 def _name(text: str) -> Host:
-    if len(text) > _MAX_RAW:
-        raise MalformedHost("This host is longer than 253 octets.")
     if "%" in text:
         text = _percent_decoded(text)
     if not text.isascii():
@@ -164,10 +159,7 @@ def _mapped(label: str) -> str:
         return uts46_remap(label, std3_rules=False)
     except IDNAError:
         pass  # an unassigned or barred code point: the tables of the package are older than it
-    if any(
-        c == _REPLACEMENT or (unicodedata.category(c) in _BARRED and c not in _JOINERS)
-        for c in label
-    ):
+    if any(c == _REPLACEMENT or unicodedata.category(c) in _BARRED for c in label):
         raise MalformedHost("This host holds a character that no host name can hold.")
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).lower())
 

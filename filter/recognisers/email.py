@@ -98,7 +98,7 @@ def find(text: str) -> Iterator[Span]:
         found = patterns.domain.match(text, here + 1, window)
         if found is None:
             found = patterns.literal.match(text, here + 1, window)
-        if found is None or found.end() == window:
+        if found is None:
             continue
         domain = found.group()
         if domain[0] == "[":
@@ -141,7 +141,7 @@ def _local_start(text: str, at: int, floor: int) -> int:
     # Leading marks are quotes, list bullets and emphasis.
     while start < at and text[start] in "\\_$%&'+~-.":
         start += 1
-    return start if 0 < at - start <= _MAX_LOCAL else -1
+    return start if start < at else -1
 
 
 def _local(raw: str) -> str | None:

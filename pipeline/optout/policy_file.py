@@ -22,6 +22,8 @@ from pipeline.errors import UnreadableFile, WrongVersion
 
 FORMAT = 1
 _KEY = b"lethe.optout.policy"
+_SAYS_NOTHING = frozenset({"version", "counts", "as_of", "agent_set"})
+"""Fields of the header by which no verdict changes."""
 
 HOST = pa.struct(
     [
@@ -71,7 +73,7 @@ class Header:
     datasets: dict[str, str] = field(default_factory=dict)
     """Opted-out data sets -> request id."""
     tags: dict[str, Any] | None = None
-    """The side file with compliance tags: name, rows, agents, digest."""
+    """The side file with compliance tags: name, rows, digest of what it holds, SHA-256."""
     version: str = ""
     """Digest over everything above and all sources: two policies that decide alike are equal in it."""
 
@@ -96,7 +98,9 @@ def read(path: Path) -> tuple[Header, pa.Table]:
         WrongVersion: written in another format.
     """
     try:
-        table = pq.read_table(path, use_threads=False, memory_map=True)
+        # Not read_table: that loads pyarrow's dataset module, which takes longer than the policy.
+        with pq.ParquetFile(path, memory_map=True) as file:
+            table = file.read(use_threads=False)
     except FileNotFoundError:
         raise UnreadableFile(
             f"There is no policy at {path}: make one with `lethe optout compile`."
@@ -111,12 +115,24 @@ def read(path: Path) -> tuple[Header, pa.Table]:
             f"{path} is a Parquet file but not a compiled policy: give the output of "
             "`lethe optout compile`, not the snapshot it was made from."
         )
-    fields = json.loads(text)
-    if fields.pop("format") != FORMAT:
-        raise WrongVersion(
-            f"{path} was compiled by another version of Lethe: compile the policy again."
-        )
-    return Header(**{**fields, "agents": tuple(fields["agents"])}), table
+    try:
+        fields = json.loads(text)
+        if fields.pop("format") != FORMAT:
+            raise _of_another_version(path)
+        header = Header(**{**fields, "agents": tuple(fields["agents"])})
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise UnreadableFile(
+            f"The header of {path} is damaged: make it again with `lethe optout compile`."
+        ) from None
+    if not table.schema.equals(SCHEMA):
+        raise _of_another_version(path)
+    return header, table
+
+
+def _of_another_version(path: Path) -> WrongVersion:
+    return WrongVersion(
+        f"{path} was compiled by another version of Lethe: compile the policy again."
+    )
 
 
 def _plain(header: Header) -> dict[str, Any]:
@@ -124,9 +140,11 @@ def _plain(header: Header) -> dict[str, Any]:
 
 
 def _version(header: Header, sources: pa.Table) -> str:
-    """A digest of what decides: header without ``as_of`` and counts, and all sources."""
+    """A digest of what decides: the header without dates, counts and names, and all sources."""
     digest = hashlib.sha256()
-    decisive = {k: v for k, v in _plain(header).items() if k not in {"version", "counts", "as_of"}}
+    decisive = {k: v for k, v in _plain(header).items() if k not in _SAYS_NOTHING}
+    if header.tags is not None:
+        decisive["tags"] = header.tags["content"]
     digest.update(json.dumps(decisive, sort_keys=True, ensure_ascii=False).encode())
     for batch in sources.combine_chunks().to_batches():
         for column in batch.columns:

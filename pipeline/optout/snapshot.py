@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from datetime import date, datetime
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +17,13 @@ from pipeline.errors import UnreadableFile, WrongColumns
 
 ROBOTS = "robots.txt"
 FILES = (ROBOTS, "tdmrep.json", "ai.txt", "rsl.xml")
+NEVER = -(1 << 63)
+"""`Row.moment` of a file of which nobody knows when it was fetched: before all others."""
 _BATCH = 4096
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_US = 86_400_000_000
+_FIRST = (date.min - _EPOCH.date()).days * _DAY_US
+_OPTIONAL = ("file", "status", "fetched_at")
 
 
 class Row(NamedTuple):
@@ -27,68 +35,85 @@ class Row(NamedTuple):
     status: int | None
     """HTTP status; ``None`` where the snapshot has no such column, 0 where the host was unreachable."""
     date: str | None
-    """ISO date on which it was fetched."""
+    """ISO date (UTC) on which it was fetched."""
+    moment: int = NEVER
+    """The same in microseconds since 1970 (UTC)."""
 
 
-def rows(path: Path, as_of: date) -> Iterator[Row]:
+def rows(path: Path, as_of: date, counts: Counter[str] | None = None) -> Iterator[Row]:
     """The rows of the snapshot at ``path`` that are in force on ``as_of``.
 
     ``path`` is a Parquet file or a folder of them with the columns ``domain`` and ``content`` (string
-    or binary) and optionally ``file`` (default robots.txt), ``status`` and ``fetched_at``. For each
-    (domain, file) the row fetched last, but not after ``as_of``, counts; without ``fetched_at``, or
-    at the same time, the later row does. Content is read in a second pass, so memory holds the small
-    columns of all rows and the content of one batch.
+    or binary) and optionally ``file`` (default robots.txt), ``status`` and ``fetched_at`` (timestamp,
+    date or ISO 8601 text; UTC where it names no zone). For each (domain, file) the row fetched last,
+    but not after ``as_of``, counts; without ``fetched_at``, or at the same time, the later row does.
+    Rows that do not count are counted by reason in ``counts``. Content is read in a second pass, so
+    memory holds the small columns of all rows and the content of one batch.
 
     Raises:
         UnreadableFile: missing, truncated or not Parquet.
-        WrongColumns: a column is missing or of a type that cannot be used.
+        WrongColumns: a column is missing, stands twice, or is of a type that cannot be used.
     """
     files = _parquet_files(path)
-    chosen = _in_force(files, as_of)
+    chosen, moments = _in_force(files, as_of, Counter() if counts is None else counts)
     offset = 0
     for file in files:
         with _opened(file) as parquet:
-            optional = [
-                c for c in ("file", "status", "fetched_at") if c in parquet.schema_arrow.names
-            ]
-            columns = ["domain", "content", *optional]
+            columns = _held(parquet)
             for batch in parquet.iter_batches(_BATCH, columns=columns, use_threads=False):
                 mask = chosen.slice(offset, batch.num_rows)
+                when = moments.slice(offset, batch.num_rows).filter(mask)
                 offset += batch.num_rows
                 kept = batch.filter(mask)
-                held = {c: kept[c].to_pylist() for c in columns}
                 none = [None] * kept.num_rows
                 yield from map(
                     _row,
-                    held["domain"],
-                    held.get("file", none),
-                    held["content"],
-                    held.get("status", none),
-                    held.get("fetched_at", none),
+                    _octets(kept["domain"]),
+                    _octets(kept["file"]) if "file" in columns else none,
+                    _octets(kept["content"]),
+                    kept["status"].to_pylist() if "status" in columns else none,
+                    when.to_pylist(),
                 )
 
 
 def _row(
-    domain: str, file: str | None, content: bytes | str | None, status: int | None, fetched: object
+    domain: bytes | None,
+    file: bytes | None,
+    content: bytes | None,
+    status: int | None,
+    moment: int,
 ) -> Row:
     return Row(
-        domain,
-        file or ROBOTS,
-        content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content,
+        # Text that is not UTF-8 becomes a domain that is no host, which is counted.
+        (domain or b"").decode("utf-8", "replace"),
+        ROBOTS if file is None else file.decode("utf-8", "replace"),
+        content,
         status,
-        None if fetched is None else _date_text(fetched),
+        None if moment == NEVER else str(_EPOCH.date() + timedelta(moment // _DAY_US)),
+        moment,
     )
 
 
-def _date_text(fetched: object) -> str:
-    if isinstance(fetched, datetime | date):
-        return fetched.strftime("%Y-%m-%d")
-    return str(fetched)[:10]
+def _octets(column: pa.Array) -> list[bytes | None]:
+    """Text as it lies in the file: Parquet does not promise that it is UTF-8."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+        column = pc.cast(column, kind)
+    if _is_text(kind):
+        wide = pa.types.is_large_string(kind)
+        column = pc.cast(column, pa.large_binary() if wide else pa.binary())
+    octets: list[bytes | None] = column.to_pylist()
+    return octets
 
 
 def _parquet_files(path: Path) -> list[Path]:
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*.parquet") if not p.name.startswith("."))
+        found = sorted(
+            p
+            for p in path.rglob("*.parquet")
+            if p.is_file() and not any(s.startswith(".") for s in p.relative_to(path).parts)
+        )
         if not found:
             raise UnreadableFile(
                 f"{path} holds no Parquet file: give a snapshot of robots.txt files."
@@ -99,27 +124,32 @@ def _parquet_files(path: Path) -> list[Path]:
     return [path]
 
 
-class _opened:  # noqa: N801  (reads as a verb where it is used)
-    def __init__(self, path: Path) -> None:
-        self._path = path
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """An open file with usable columns; what turns out to be damaged while it is read is, too."""
+    try:
+        with pq.ParquetFile(path) as file:
+            _check(path, file.schema_arrow)
+            yield file
+    except (pa.ArrowException, OSError):
+        raise UnreadableFile(
+            f"{path} is not a Parquet file or is damaged or cut off: write the snapshot again."
+        ) from None
 
-    def __enter__(self) -> pq.ParquetFile:
-        try:
-            self._file = pq.ParquetFile(self._path)
-        except (pa.ArrowInvalid, OSError):
-            raise UnreadableFile(
-                f"{self._path} is not a Parquet file or is cut off: write the snapshot again."
-            ) from None
-        _check(self._path, self._file.schema_arrow)
-        return self._file
 
-    def __exit__(self, *exc: object) -> None:
-        self._file.close()
+def _held(parquet: pq.ParquetFile) -> list[str]:
+    names = parquet.schema_arrow.names
+    return ["domain", "content", *(c for c in _OPTIONAL if c in names)]
 
 
 def _check(path: Path, schema: pa.Schema) -> None:
-    for name, wanted in (("domain", "text"), ("content", "text or binary")):
+    for name in ("domain", "content", *_OPTIONAL):
+        if schema.names.count(name) > 1:
+            raise WrongColumns(f"Column {name!r} stands twice in {path}: keep one of them.")
+    for name, wanted in (("domain", "text"), ("content", "text or binary"), ("file", "text")):
         if name not in schema.names:
+            if name in _OPTIONAL:
+                continue
             raise WrongColumns(
                 f"{path} has no column {name!r}: a snapshot needs domain and content "
                 f"(found: {', '.join(schema.names) or 'none'})."
@@ -132,7 +162,7 @@ def _check(path: Path, schema: pa.Schema) -> None:
         raise WrongColumns(f"Column 'status' of {path} must hold HTTP status numbers.")
     if "fetched_at" in schema.names:
         kind = schema.field("fetched_at").type
-        if not (pa.types.is_temporal(kind) or _is_text(kind)):
+        if not (pa.types.is_timestamp(kind) or pa.types.is_date(kind) or _is_text(kind)):
             raise WrongColumns(f"Column 'fetched_at' of {path} must hold times or ISO dates.")
 
 
@@ -143,11 +173,15 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _is_binary(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _in_force(files: list[Path], as_of: date) -> pa.BooleanArray:
-    """For every row of all files whether it counts."""
+def _in_force(
+    files: list[Path], as_of: date, counts: Counter[str]
+) -> tuple[pa.BooleanArray, pa.Int64Array]:
+    """For every row of all files whether it counts, and its moment."""
     keys: list[pa.Table] = []
     for file in files:
         with _opened(file) as parquet:
@@ -155,37 +189,74 @@ def _in_force(files: list[Path], as_of: date) -> pa.BooleanArray:
             table = parquet.read(
                 columns=[n for n in ("domain", "file", "fetched_at") if n in names]
             )
-        count = table.num_rows
-        where = (
-            pa.repeat(ROBOTS, count) if "file" not in names else pc.cast(table["file"], pa.string())
-        )
-        when = pa.nulls(count, pa.string())
-        if "fetched_at" in names:
-            when = _sortable(table["fetched_at"])
-        keys.append(
-            pa.table(
-                {
-                    "domain": pc.cast(table["domain"], pa.string()),
-                    "file": pc.fill_null(where, ROBOTS),
-                    "when": pc.fill_null(when, ""),
-                }
+            count = table.num_rows
+            where = pc.cast(table["file"], pa.string()) if "file" in names else pa.nulls(count)
+            when = (
+                _moments(table["fetched_at"], file)
+                if "fetched_at" in names
+                else pa.nulls(count, pa.int64())
             )
-        )
+            keys.append(
+                pa.table(
+                    {
+                        "domain": pc.cast(table["domain"], pa.string()),
+                        "file": pc.fill_null(pc.cast(where, pa.string()), ROBOTS),
+                        "when": pc.fill_null(when, NEVER),
+                    }
+                )
+            )
     table = pa.concat_tables(keys)
     table = table.append_column("row", pa.array(range(table.num_rows), pa.int64()))
-    last_moment = f"{as_of.isoformat()}T99"  # after every time of that day
-    usable = pc.and_(pc.less_equal(table["when"], last_moment), pc.is_valid(table["domain"]))
-    ordered = table.filter(usable).sort_by([("when", "ascending"), ("row", "ascending")])
+    after = ((as_of - _EPOCH.date()).days + 1) * _DAY_US
+    named = table.filter(pc.is_valid(table["domain"]))
+    in_time = named.filter(pc.less(named["when"], after))
+    ordered = in_time.sort_by([("when", "ascending"), ("row", "ascending")])
     last = ordered.group_by(["domain", "file"], use_threads=False).aggregate([("row", "last")])
-    return pc.is_in(table["row"].combine_chunks(), value_set=last["row_last"].combine_chunks())
+    for reason, number in (
+        ("rows without a domain", table.num_rows - named.num_rows),
+        ("rows fetched after the policy's day", named.num_rows - in_time.num_rows),
+        ("rows replaced by later ones", in_time.num_rows - last.num_rows),
+    ):
+        if number:
+            counts[f"snapshot: {reason}"] += number
+    chosen = pc.is_in(table["row"].combine_chunks(), value_set=last["row_last"].combine_chunks())
+    return chosen, table["when"].combine_chunks()
 
 
-def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Times as text that sorts by time: ISO 8601, a date alone before the times of its day."""
+def _moments(column: pa.ChunkedArray, file: Path) -> pa.ChunkedArray:
+    """Microseconds since 1970, UTC, null where nothing is said.
+
+    Raises:
+        WrongColumns: a value is no time. It could not be compared with the policy's day, and a row
+            that is left out because of that would be a refusal lost.
+    """
     kind = column.type
-    if pa.types.is_timestamp(kind):
-        return pc.strftime(pc.cast(column, pa.timestamp("us", "UTC")), "%Y-%m-%dT%H:%M:%S")
-    if pa.types.is_date(kind):
-        return pc.cast(pc.cast(column, pa.date32()), pa.string())
-    text = pc.cast(column, pa.string())
-    return pc.replace_substring(pc.utf8_trim_whitespace(text), " ", "T")
+    try:
+        if pa.types.is_date(kind):
+            column = pc.cast(column, pa.timestamp("us"))
+        elif pa.types.is_timestamp(kind):
+            # Nanoseconds are cut, which cannot overflow; seconds are multiplied, which can.
+            column = pc.cast(column, pa.timestamp("us", kind.tz), safe=kind.unit != "ns")
+        else:
+            encoded = pc.cast(column, pa.string()).combine_chunks().dictionary_encode()
+            values = pa.array([_moment(t) for t in encoded.dictionary.to_pylist()], pa.int64())
+            column = pa.chunked_array([values.take(encoded.indices)])
+        column = pc.cast(column, pa.int64())
+        if (pc.min(column).as_py() or 0) < _FIRST:
+            raise ValueError  # noqa: TRY301
+    except ValueError:  # of Arrow, of datetime, or of text that is not UTF-8
+        raise WrongColumns(
+            f"Column 'fetched_at' of {file} holds something that is no time: write it as 2026-01-31 "
+            "or 2026-01-31T12:00:00Z, or leave it null."
+        ) from None
+    return column
+
+
+def _moment(text: str) -> int | None:
+    text = text.strip().upper()
+    if not text:
+        return None
+    moment = datetime.fromisoformat(text.removesuffix(" UTC"))
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // timedelta(microseconds=1)

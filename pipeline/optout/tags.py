@@ -2,16 +2,18 @@
 
 There can be hundreds of millions, so they are not held in memory: a side file next to the policy
 keeps a 64-bit key and the agents' bits of each refused id, sorted by key, and is memory-mapped; all
-workers of a machine share its pages. The key of ``<urn:uuid:...>`` ids is the first half of the UUID,
-of any other id the first eight octets of its BLAKE2b digest. Two ids with one key would make the
-tag of one speak for the other: among 10^9 tags and 10^9 documents that happens 0.05 times, and it
-can only drop a document, never keep one.
+workers of a machine share its pages. The key of ``<urn:uuid:...>`` ids mixes the two halves of the
+UUID, of any other id it is the first eight octets of its BLAKE2b digest. Two ids with one key would
+make the tag of one speak for the other: among 10^9 tags and 10^9 documents that happens 0.05 times,
+and it can only drop a document, never keep one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ Keys = npt.NDArray[np.uint64]
 Masks = npt.NDArray[np.int64]
 
 _SCHEMA = pa.schema([pa.field("key", pa.uint64()), pa.field("agents", pa.int64())])
+_CONTENT = b"lethe.optout.tags"
+"""Key of the schema metadata under which a side file bears the digest of what it holds."""
 _BUCKETS = 64
 _BATCH = 1 << 16
 _URN = "<urn:uuid:"
@@ -38,6 +42,8 @@ _HEX_AT = np.array([i for i in range(10, 46) if i not in _DASHES], dtype=np.int6
 _HEX_VALUE = np.full(256, 255, dtype=np.uint8)
 for _i, _c in enumerate(b"0123456789abcdef"):
     _HEX_VALUE[_c] = _i
+# Odd numbers, so that multiplying by one of them loses nothing (2^64 / golden ratio, and two primes).
+_HIGH, _LOW, _LAST = map(np.uint64, (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +52,21 @@ class Shards:
 
     path: Path
     rows: int
+    """Refused ids."""
+    left_out: int
+    """Rows of the source that refuse nothing: no id, or no agent of the policy."""
+    content: str
+    """Digest of keys and agents, which the file bears itself."""
     sha256: str
 
     def described(self) -> dict[str, Any]:
         """What the policy remembers of it."""
-        return {"file": self.path.name, "rows": self.rows, "sha256": self.sha256}
+        return {
+            "file": self.path.name,
+            "rows": self.rows,
+            "content": self.content,
+            "sha256": self.sha256,
+        }
 
 
 def side_file(policy: Path) -> Path:
@@ -58,9 +74,10 @@ def side_file(policy: Path) -> Path:
     return policy.with_suffix(".tags.arrow")
 
 
-def keys_of(ids: pa.Array) -> Keys:
-    """The 64-bit key of every id (a string array without nulls), in order."""
-    ids = pc.cast(ids, pa.large_string())
+def keys_of(ids: pa.Array | pa.ChunkedArray) -> Keys:
+    """The 64-bit key of every id (text without nulls), in order."""
+    # As octets: an id that is not UTF-8 is an id all the same.
+    ids = pc.cast(pc.cast(ids, pa.large_string()), pa.large_binary())
     if isinstance(ids, pa.ChunkedArray):
         ids = ids.combine_chunks()
     keys = np.zeros(len(ids), dtype=np.uint64)
@@ -77,42 +94,54 @@ def keys_of(ids: pa.Array) -> Keys:
         digits = _HEX_VALUE[table[:, _HEX_AT]]
         # Upper-case or broken UUIDs take the general way, where every spelling is its own id.
         well_formed = (digits < 16).all(axis=1) & (table[:, list(_DASHES)] == ord("-")).all(axis=1)
-        halves = np.zeros(len(some), dtype=np.uint64)
-        for column in range(16):
-            folded = (digits[:, column] ^ digits[:, column + 16]).astype(np.uint64)
-            halves = (halves << np.uint64(4)) | folded
         where = np.flatnonzero(urn)
-        keys[where[well_formed]] = halves[well_formed]
+        keys[where[well_formed]] = _uuid_keys(digits[well_formed])
         urn[where[~well_formed]] = False
     for i in np.flatnonzero(~urn):
-        digest = hashlib.blake2b(ids[int(i)].as_py().encode(), digest_size=8).digest()
+        digest = hashlib.blake2b(ids[int(i)].as_py(), digest_size=8).digest()
         keys[i] = int.from_bytes(digest, "big")
+    return keys
+
+
+def _uuid_keys(digits: npt.NDArray[np.uint8]) -> Keys:
+    """Keys of UUIDs given as rows of 32 hexadecimal digits.
+
+    Not the halves' sum or difference, of which made-up ids (``1111...``) have many in common.
+    """
+    high, low = (np.zeros(len(digits), dtype=np.uint64) for _ in range(2))
+    for column in range(16):
+        high = (high << np.uint64(4)) | digits[:, column]
+        low = (low << np.uint64(4)) | digits[:, column + 16]
+    mixed = high * _HIGH + low * _LOW
+    keys: Keys = (mixed ^ (mixed >> np.uint64(32))) * _LAST
     return keys
 
 
 def compile_tags(source: Path, out: Path, agents: tuple[str, ...]) -> Shards:
     """Sort the tags at ``source`` (a Parquet file or a folder of them) into the side file ``out``.
 
-    Columns: ``id`` (string) and ``agents``, ``user_agents`` or ``disallowed_agents`` (list of string).
-    An id is refused where one of its agents is one of ``agents``; the others are left out. Memory
-    holds one batch, then one of 64 buckets.
+    Columns: ``id`` (text) and ``agents``, ``user_agents`` or ``disallowed_agents`` (list of text).
+    An id is refused where one of its agents is one of ``agents``, in whatever case (RFC 9309, 2.2.1);
+    the others are left out. Memory holds one batch, then one of 64 buckets.
 
     Raises:
         UnreadableFile: missing, truncated or not Parquet.
         WrongColumns: the columns are not there or of another type.
     """
-    files = sorted(source.rglob("*.parquet")) if source.is_dir() else [source]
-    if not files or not source.exists():
-        raise UnreadableFile(
-            f"There are no compliance tags at {source}: give a Parquet file or folder."
-        )
-    bit = {agent: 1 << i for i, agent in enumerate(agents)}
+    files = _parquet_files(source)
+    bit: dict[str, int] = {}
+    for i, agent in enumerate(agents):
+        bit[agent.lower()] = bit.get(agent.lower(), 0) | 1 << i
+    seen = 0
+    refused = 0
     with tempfile.TemporaryDirectory(prefix=".tags-", dir=_made(out.parent)) as folder:
         buckets = [Path(folder) / f"{i:02d}" for i in range(_BUCKETS)]
         handles = [b.open("wb") for b in buckets]
         try:
             for file in files:
-                for keys, masks in _refused(file, bit):
+                for count, keys, masks in _refused(file, bit):
+                    seen += count
+                    refused += len(keys)
                     pairs = np.stack([keys, masks.view(np.uint64)], axis=1)
                     bucket = (keys >> np.uint64(58)).astype(np.int64)
                     for b in np.unique(bucket):
@@ -120,18 +149,18 @@ def compile_tags(source: Path, out: Path, agents: tuple[str, ...]) -> Shards:
         finally:
             for handle in handles:
                 handle.close()
-        rows = 0
+        rows, content = _sorted(buckets)
         with (
             replacing(out) as temporary,
             pa.OSFile(str(temporary), "wb") as sink,
-            pa.ipc.new_file(sink, _SCHEMA) as writer,
+            pa.ipc.new_file(sink, _SCHEMA.with_metadata({_CONTENT: content})) as writer,
         ):
             for b in buckets:
-                keys, masks = _merged(np.fromfile(b, dtype=np.uint64).reshape(-1, 2))
-                rows += len(keys)
-                columns = [pa.array(keys), pa.array(masks)]
-                writer.write_batch(pa.record_batch(columns, schema=_SCHEMA))
-    return Shards(out, rows, _digest(out))
+                pairs = np.fromfile(b, dtype=np.uint64).reshape(-1, 2)
+                columns = (pairs[:, 0], pairs[:, 1].view(np.int64))
+                arrays = [pa.array(np.ascontiguousarray(c)) for c in columns]
+                writer.write_batch(pa.record_batch(arrays, schema=_SCHEMA))
+    return Shards(out, rows, seen - refused, content, _digest(out))
 
 
 class TagIndex:
@@ -145,14 +174,18 @@ class TagIndex:
             WrongVersion: it is not the one that the policy was compiled with.
         """
         try:
-            source = pa.memory_map(str(path))
-            reader = pa.ipc.open_file(source)
-        except (FileNotFoundError, pa.ArrowInvalid, OSError):
+            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+        except FileNotFoundError:
             raise UnreadableFile(
                 f"The policy needs its tags in {path}: keep the two files in one folder."
             ) from None
-        batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-        if sum(b.num_rows for b in batches) != expected["rows"]:
+        except (pa.ArrowException, OSError):
+            raise UnreadableFile(
+                f"The tags in {path} are damaged or cut off: compile the policy again."
+            ) from None
+        content = (reader.schema.metadata or {}).get(_CONTENT, b"").decode()
+        if content != expected["content"] or len(batches) != _BUCKETS:
             raise WrongVersion(f"{path} belongs to another policy: compile the policy again.")
         self._shards: list[tuple[Keys, Masks]] = [
             (b.column(0).to_numpy(), b.column(1).to_numpy()) for b in batches
@@ -180,48 +213,99 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _merged(pairs: Keys) -> tuple[Keys, Masks]:
+def _sorted(buckets: list[Path]) -> tuple[int, str]:
+    """Sort every bucket in place, one row a key; the number of rows, and the digest of them all."""
+    rows = 0
+    digest = hashlib.sha256()
+    for b in buckets:
+        pairs = _merged(np.fromfile(b, dtype=np.uint64).reshape(-1, 2))
+        rows += len(pairs)
+        octets = pairs.tobytes()
+        digest.update(octets)
+        b.write_bytes(octets)
+    return rows, digest.hexdigest()
+
+
+def _merged(pairs: Keys) -> Keys:
     """Pairs sorted by key, the bits of one key joined."""
+    if not len(pairs):
+        return pairs
     order = np.argsort(pairs[:, 0], kind="stable")
     keys, masks = pairs[order, 0], pairs[order, 1]
-    if not len(keys):
-        return keys, masks.view(np.int64)
     first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-    joined = np.bitwise_or.reduceat(masks, first)
-    return np.ascontiguousarray(keys[first]), joined.view(np.int64)
+    merged: Keys = np.stack([keys[first], np.bitwise_or.reduceat(masks, first)], axis=1)
+    return merged
 
 
-def _refused(file: Path, bit: dict[str, int]) -> Any:
-    try:
-        parquet = pq.ParquetFile(file)
-    except (pa.ArrowInvalid, OSError):
-        raise UnreadableFile(f"{file} is not a Parquet file or is cut off.") from None
-    with parquet:
-        names = parquet.schema_arrow.names
-        column = next(
-            (c for c in ("agents", "user_agents", "disallowed_agents") if c in names), None
+def _parquet_files(source: Path) -> list[Path]:
+    if source.is_dir():
+        files = sorted(p for p in source.rglob("*.parquet") if p.is_file())
+    else:
+        files = [source] if source.exists() else []
+    if not files:
+        raise UnreadableFile(
+            f"There are no compliance tags at {source}: give a Parquet file or folder."
         )
-        if "id" not in names or column is None:
-            raise WrongColumns(
-                f"{file} has no compliance tags: it needs the columns id and agents "
-                f"(found: {', '.join(names)})."
-            )
-        kind = parquet.schema_arrow.field(column).type
-        if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
-            raise WrongColumns(f"Column {column!r} of {file} must be a list of user agents.")
+    return files
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError):
+        raise UnreadableFile(
+            f"{path} is not a Parquet file or is damaged or cut off: get the tags again."
+        ) from None
+
+
+def _refused(file: Path, bit: dict[str, int]) -> Iterator[tuple[int, Keys, Masks]]:
+    """Rows read, and keys and bits of the ids among them that are refused."""
+    with _opened(file) as parquet:
+        column = _agents_column(file, parquet.schema_arrow)
         for batch in parquet.iter_batches(_BATCH, columns=["id", column], use_threads=False):
-            agents = batch[column]
-            owners = pc.list_parent_indices(agents).to_numpy(zero_copy_only=False)
-            names_in = pc.cast(pc.list_flatten(agents), pa.string()).dictionary_encode()
-            bits = np.array(
-                [bit.get(a, 0) for a in names_in.dictionary.to_pylist()] or [0], np.int64
-            )
-            codes = pc.fill_null(names_in.indices, 0).to_numpy(zero_copy_only=False)
+            lists = batch[column]
+            counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+            owners = np.repeat(np.arange(batch.num_rows), counts)
+            names = pc.cast(pc.list_flatten(lists), pa.string()).dictionary_encode()
+            known = [bit.get((a or "").lower(), 0) for a in names.dictionary.to_pylist()]
+            bits = np.array([*known, 0], np.int64)  # the last one for agents that are null
+            codes = pc.fill_null(names.indices, len(known)).to_numpy(zero_copy_only=False)
             masks = np.zeros(batch.num_rows, dtype=np.int64)
-            if len(codes):
-                np.bitwise_or.at(masks, owners, bits[codes])
-            keep = (masks != 0) & pc.is_valid(batch["id"]).to_numpy(zero_copy_only=False)
-            yield keys_of(batch["id"].filter(pa.array(keep))), masks[keep]
+            np.bitwise_or.at(masks, owners, bits[codes])
+            ids = pc.cast(batch["id"], pa.large_string())
+            # An empty id names no document, and documents without an id are looked up by it.
+            named = pc.fill_null(pc.greater(pc.binary_length(ids), 0), False)
+            keep = (masks != 0) & named.to_numpy(zero_copy_only=False)
+            yield batch.num_rows, keys_of(ids.filter(pa.array(keep))), masks[keep]
+
+
+def _agents_column(file: Path, schema: pa.Schema) -> str:
+    """The column with the agents."""
+    names = schema.names
+    column = next((c for c in ("agents", "user_agents", "disallowed_agents") if c in names), None)
+    if "id" not in names or column is None:
+        raise WrongColumns(
+            f"{file} has no compliance tags: it needs the columns id and agents "
+            f"(found: {', '.join(names)})."
+        )
+    for name in ("id", column):
+        if names.count(name) > 1:
+            raise WrongColumns(f"Column {name!r} stands twice in {file}: keep one of them.")
+    if not _is_text(schema.field("id").type):
+        raise WrongColumns(f"Column 'id' of {file} must hold text.")
+    kind = schema.field(column).type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if not is_list or not _is_text(kind.value_type):
+        raise WrongColumns(f"Column {column!r} of {file} must be a list of user agents.")
+    return column
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _digest(path: Path) -> str:

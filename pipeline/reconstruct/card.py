@@ -45,7 +45,6 @@ def card(root: str | Path) -> str:
         UnreadableFile: a file of the run is missing, damaged, or at odds with another one.
         WrongColumns: a ledger without the columns of this version.
         WrongVersion: another version of Lethe wrote the run.
-
     """
     summary = summarise(root)
     return front_matter(summary) + "\n" + _body(summary, _schema(Folder(str(root))))

@@ -27,7 +27,6 @@ def report(root: str | Path, format: str = "html") -> str:  # noqa: A002  (the o
         WrongColumns: a ledger without the columns of this version.
         WrongVersion: another version of Lethe wrote the run.
         MissingExtra: the format needs a package that is not installed.
-
     """
     if format not in FORMATS:
         raise UnknownName(f"There is no report format {format!r}: use one of {', '.join(FORMATS)}.")

@@ -84,7 +84,6 @@ class LedgerCounts:
         Raises:
             UnreadableFile: missing, cut off, or with a verdict that is neither keep nor drop.
             WrongColumns: not a ledger.
-
         """
         if not folder.exists(name):
             raise UnreadableFile(

@@ -17,7 +17,6 @@ def render(summary: Summary) -> str:
 
     Raises:
         MissingExtra: jinja2 is not installed.
-
     """
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined

@@ -130,6 +130,8 @@ def sources(summary: Summary) -> str:
     """What became of the files that could not be asked."""
     unchecked, falls = summary.unchecked, summary.policy.falls
     if not unchecked.sources and not unchecked.unreachable:
+        if not any(reason.endswith(": files") for reason in summary.policy.counts):
+            return "The policy was made without a snapshot of files: no site was asked by a file."
         return "Every file of the snapshot was reached and understood, or was simply not there."
     text = "Some files of the snapshot could not be fetched or not be understood."
     rulings = [

@@ -57,7 +57,6 @@ def read_manifest(folder: Folder) -> Manifest:
     Raises:
         UnreadableFile: there is none, or something is missing in it.
         WrongVersion: another version of Lethe wrote it.
-
     """
     content = folder.read_json("manifest.json")
     if content is None:
@@ -108,7 +107,6 @@ def read_state(folder: Folder, file: str) -> State | None:
 
     Raises:
         UnreadableFile: something is missing in it, or it speaks of another file.
-
     """
     name = f"state/{file}.json"
     content = folder.read_json(name)

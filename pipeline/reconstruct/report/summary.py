@@ -50,7 +50,6 @@ def summarise(root: str | Path) -> Summary:
         UnreadableFile: a file is missing, damaged, or at odds with another one.
         WrongColumns: a ledger without the columns of this version.
         WrongVersion: another version of Lethe wrote the run.
-
     """
     folder = Folder(str(root))
     manifest = read_manifest(folder)

@@ -1,0 +1,151 @@
+"""Running the stages over the input files, one after the other or in several processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import traceback
+from collections import deque
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import multiprocess
+from datatrove.executor.local import LocalPipelineExecutor
+from datatrove.utils.logging import logger, setup_default_logger
+from multiprocess.connection import wait
+
+from filter.errors import InputError, LetheError
+
+
+class FilesExecutor(LocalPipelineExecutor):
+    """datatrove's local executor with processes that live and die with this one.
+
+    datatrove's own ``run`` keeps a manager process, which outlives a killed parent together with every
+    file that was open (and locked) in it, and a pool that waits for ever for a worker that was killed.
+    The log goes to files only, and no value of a variable gets into it.
+    """
+
+    def run(self) -> None:
+        """Run every task that is not marked as complete.
+
+        Raises:
+            InputError: what a task raised, or that a worker process died.
+        """
+        ranks = self.get_incomplete_ranks(range(self.tasks))
+        if not ranks:
+            return
+        self.save_executor_as_json()
+        if self.workers > 1 and len(ranks) > 1:
+            _in_processes(self, ranks)
+            return
+        pipeline = self.pipeline
+        try:
+            for rank in ranks:
+                self.pipeline = deepcopy(pipeline)  # steps keep state; a task must not see another's
+                self.run_rank(rank)
+        finally:
+            self.pipeline = pipeline
+
+    def run_rank(self, rank: int) -> None:
+        """Run one task in this process."""
+        with _quiet():
+            self._run_for_rank(rank)
+
+
+def _in_processes(executor: FilesExecutor, ranks: Sequence[int]) -> None:
+    """Let workers take one task after the other; the first error ends them all."""
+    context = multiprocess.get_context("forkserver")
+    context.set_forkserver_preload(["pipeline.reconstruct.engine"])
+    waiting = deque(ranks)
+    workers: dict[Any, Any] = {}
+    try:
+        for _ in range(min(executor.workers, len(ranks))):
+            ours, theirs = context.Pipe()
+            worker = context.Process(target=_work, args=(executor, theirs), daemon=True)
+            worker.start()
+            theirs.close()
+            workers[ours] = worker
+            ours.send(waiting.popleft())
+        while workers:
+            for connection in wait(list(workers)):
+                _raise_from(connection)
+                if waiting:
+                    connection.send(waiting.popleft())
+                else:
+                    connection.send(None)
+                    workers.pop(connection).join()
+    finally:
+        for worker in workers.values():
+            worker.kill()
+        for worker in workers.values():
+            worker.join()
+
+
+def _raise_from(connection: Any) -> None:
+    """Raise what a worker sends, or that it is gone."""
+    try:
+        error: BaseException | None = connection.recv()
+    except (EOFError, ConnectionError):
+        raise InputError(
+            "A worker process was killed, perhaps for want of memory: give fewer --workers; the same "
+            "command goes on where it was."
+        ) from None
+    if error is not None:
+        raise error
+
+
+def _work(executor: FilesExecutor, orders: Any) -> None:
+    """A worker process: run the tasks that are sent, and answer each with its error or ``None``."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends its workers
+    parent = multiprocess.parent_process()
+    Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    while (rank := orders.recv()) is not None:
+        error: BaseException | None = None
+        try:
+            executor_of_task = deepcopy(executor)
+            executor_of_task.run_rank(rank)
+        except Exception as raised:  # noqa: BLE001  (raised again by the parent)
+            error = _portable(raised)
+        orders.send(error)
+
+
+def _end_with(sentinel: Any) -> None:
+    """A worker without its parent would go on writing beside whoever resumes the run."""
+    wait([sentinel])
+    os._exit(1)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error as it can be sent to the parent, whatever a stock step has put into it."""
+    if isinstance(error, LetheError):
+        return type(error)(str(error))
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    return RuntimeError(f"{type(error).__name__} in a worker process:\n{frames}")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep datatrove's log out of the terminal, and what it logs of an error free of values.
+
+    loguru writes the values of variables into tracebacks, so the text of a document, too.
+    """
+    logger.configure(patcher=_without_values)
+    try:
+        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+            yield
+    finally:
+        logger.configure(patcher=lambda record: None)
+        setup_default_logger()
+
+
+def _without_values(record: Any) -> None:
+    if record["exception"] is None:
+        return
+    kind, value, where = record["exception"]
+    said = str(value) if isinstance(value, LetheError) else kind.__name__
+    record["exception"] = None
+    record["message"] = f"{said}\n{''.join(traceback.format_tb(where))}"

@@ -78,7 +78,10 @@ class PackedSources:
         for mask, begin, end in zip(agents, bounds[:-1], bounds[1:], strict=True):
             pattern, allow, line, text = (c[begin - start : end - start] for c in columns)
             rules = list(map(Rule, pattern, allow, line))
-            said = {r: t for r, t in zip(rules, text, strict=True) if t is not None}
+            plain = text.count(None) == len(text)
+            said = (
+                {} if plain else {r: t for r, t in zip(rules, text, strict=True) if t is not None}
+            )
             yield mask, RuleSet(rules), said
 
 

@@ -36,7 +36,10 @@ def main() -> None:
     parser.add_argument("--engine", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.engine:
-        ENGINES[arguments.engine](arguments.out)
+        from pipeline.collection import rare_collection
+
+        with rare_collection():  # for everybody, as the command line does
+            ENGINES[arguments.engine](arguments.out)
         return
     figures = measure(arguments)
     if arguments.json:
@@ -169,7 +172,7 @@ def run_limit(out: Path) -> None:
         with pq.ParquetFile(path) as source:
             target = out / "limit" / path.name
             with pq.ParquetWriter(target, source.schema_arrow, compression="zstd") as writer:
-                for batch in source.iter_batches(2048, use_threads=False):
+                for batch in source.iter_batches(2000, use_threads=False):
                     writer.write_batch(batch)
 
 
@@ -186,7 +189,7 @@ def run_verdicts(out: Path) -> None:
     agents = list(resolve("apertus").agents)
     protego = stock.ProtegoFilter(stock.load_robots(out / "in" / "robots.parquet"), agents)
     policy = OptOutPolicy.open(out / "policy.parquet")
-    batches = table.to_batches(2048)
+    batches = table.to_batches(20_000)
     answers = [bool(protego.disallowed(u)) for u in urls]
     ours = [bool(d) for b in batches for d in ~policy.decide(b["id"], b["url"]).keep]
     if answers != ours[: len(urls)]:

@@ -10,9 +10,27 @@ import pyarrow.parquet as pq
 from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.filters.base_filter import BaseFilter
 from datatrove.pipeline.formatters import PIIFormatter
+from datatrove.pipeline.formatters.pii import PIIReplacer
 from datatrove.pipeline.readers import ParquetReader
 from datatrove.pipeline.writers import ParquetWriter
 from protego import Protego
+
+
+class ApertusPII(PIIFormatter):
+    """The PII formatter with the markers of Apertus, and its IBAN layout as a third replacer."""
+
+    name = "PII"
+
+    def __init__(self) -> None:
+        super().__init__(
+            email_replacement="<email-pii>", ip_replacement="<ip-pii>", only_remove_public_ips=False
+        )
+        self.ibans_replacer = PIIReplacer(
+            r"[A-Z]{2}[0-9]{2}(?: [0-9]{4}){4} [A-Z0-9]{1,2}", "<iban-pii>"
+        )
+
+    def format(self, text: str) -> str:
+        return self.ibans_replacer.replace(super().format(text))
 
 
 class ProtegoFilter(BaseFilter):
@@ -50,11 +68,7 @@ def run(corpus: Path, robots: Path, out: Path, agents: list[str]) -> None:
         [
             ParquetReader(str(corpus)),
             ProtegoFilter(load_robots(robots), agents),
-            PIIFormatter(
-                email_replacement="<email-pii>",
-                ip_replacement="<ip-pii>",
-                only_remove_public_ips=False,
-            ),
+            ApertusPII(),
             ParquetWriter(str(out / "data"), compression="zstd"),
         ],
         tasks=1,

@@ -165,6 +165,8 @@ def _document(
         )
     if rng.random() < 0.03:
         text[rng.randrange(length)] = f"8.8.{rng.randrange(256)}.{rng.randrange(1, 255)}"
+    if rng.random() < 0.01:
+        text[rng.randrange(length)] = "DE89 3704 0044 0532 0130 00"
     path = "/".join(rng.choices(FOLDERS + PAGES, k=rng.randint(1, 4)))
     query = "?sort=up" if rng.random() < 0.05 else ""
     return {

@@ -10,6 +10,7 @@ import typer
 from filter.errors import LetheError
 from lethe import __version__, optout, reconstruct
 from lethe.demo import demo
+from pipeline.collection import rare_collection
 
 app = typer.Typer(
     name="lethe",
@@ -43,7 +44,8 @@ def _root(
 def main() -> None:
     """Run the command line; what is wrong with the input becomes one sentence and exit code 2."""
     try:
-        app()
+        with rare_collection():
+            app()
     except LetheError as error:
         typer.echo(f"lethe: {error}", err=True)
         sys.exit(2)

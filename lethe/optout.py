@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Collection
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,12 +41,15 @@ def compile(  # noqa: A001  (the name of the command)
     ] = None,
     policy: Annotated[str, typer.Option(help="rfc9309 or apertus-2025-01.")] = "rfc9309",
     agents: Annotated[
-        str, typer.Option(help="A named agent set, or user agents separated by commas.")
+        str,
+        typer.Option(
+            help="apertus, commoncrawl, training-2026, or user agents separated by commas."
+        ),
     ] = "apertus",
     as_of: Annotated[str | None, typer.Option(help="Day on which opt-outs count; today.")] = None,
     signals: Annotated[
         str | None,
-        typer.Option(help="Only these signals, separated by commas; all of the policy's."),
+        typer.Option(help="Only these, separated by commas (robots,optout); the policy's."),
     ] = None,
     on_unreachable: Annotated[
         str | None, typer.Option(help="keep or drop sites whose server failed; the policy's.")
@@ -62,10 +67,12 @@ def compile(  # noqa: A001  (the name of the command)
 ) -> None:
     """Compile opt-out files into one policy.
 
-    Example:
+    Examples:
 
     lethe optout compile --robots robots.parquet --optouts optouts.jsonl --out policy.parquet
-    """
+
+    lethe optout compile --robots robots.parquet --policy apertus-2025-01 --as-of 2025-01-31 --out policy.parquet
+    """  # noqa: E501  (one line, so that it can be copied)
     with corpus_extra():
         from pipeline.collection import rare_collection
         from pipeline.optout.agents import resolve
@@ -81,15 +88,19 @@ def compile(  # noqa: A001  (the name of the command)
         no_url=fall(on_no_url, "--on-no-url"),
         www=www or None,
     )
+    _check_inputs(spec.signals, out, robots=robots, optouts=optouts, tags=tags)
     compiler = PolicyCompiler(spec, resolve(agents), _day(as_of))
     with progress_bar("Compiling", "files") as bar, rare_collection():
         if robots is not None:
             compiler.add_snapshot(robots, bar)
         if optouts is not None:
             compiler.add_optouts(optouts)
-        if tags is not None:
-            compiler.add_tags(tags, out)
-        header = compiler.finish(out)
+        try:
+            if tags is not None:
+                compiler.add_tags(tags, out)
+            header = compiler.finish(out)
+        except OSError as error:
+            raise InputError(f"{out} cannot be written: {error.strerror or error}.") from None
     if as_json:
         typer.echo(
             json.dumps({"policy": str(out), "version": header.version, "counts": header.counts})
@@ -97,7 +108,31 @@ def compile(  # noqa: A001  (the name of the command)
         return
     typer.echo(f"{out}: policy {spec.name}, version {header.version}, as of {header.as_of}")
     for reason, count in header.counts.items():
-        typer.echo(f"  {reason:<44}{grouped(count):>12}")
+        typer.echo(f"  {printable(reason):<44}{grouped(count):>12}")
+
+
+_READ_FROM = {
+    "robots": {"robots", "content-usage", "content-signal", "tdmrep", "ai-txt", "rsl"},
+    "optouts": {"optout"},
+    "tags": {"tag"},
+}
+"""Which signals stand in which input."""
+
+
+def _check_inputs(signals: Collection[str], out: Path, **inputs: Path | None) -> None:
+    """Refuse what would silently have no effect, and to write over what is read."""
+    if out.is_dir():
+        raise InputError(f"{out} is a folder: give --out the name of a file.")
+    for option, path in inputs.items():
+        if path is None:
+            continue
+        if not _READ_FROM[option] & set(signals):
+            raise InputError(
+                f"The signals of this policy read nothing from --{option}: leave it out, or name "
+                f"{' or '.join(sorted(_READ_FROM[option]))} in --signals."
+            )
+        if path.exists() and out.exists() and path.samefile(out):
+            raise InputError(f"--{option} and --out are one file: give --out another name.")
 
 
 @app.command()
@@ -131,42 +166,67 @@ def check(
                 "--jsonl reads everything from standard input: leave URLs and --policy out."
             )
         failed = 0
-        for line in typer.get_text_stream("stdin", encoding="utf-8"):
-            if line.strip():
-                answer = checks.answer(line, mode)
+        for octets in typer.get_binary_stream("stdin"):
+            if octets.strip():
+                answer = _answer(octets, mode)
                 failed += "error" in answer
-                typer.echo(json.dumps(answer, ensure_ascii=False))
+                typer.echo(json.dumps(answer))
         if failed:
             raise InputError(f'{failed} lines could not be answered: see their "error".')
         return
     if policy is None or not urls:
         raise InputError("Give --policy and at least one URL, or --jsonl.")
-    for row in checks.explain(policy, urls):
-        typer.echo(json.dumps(row, ensure_ascii=False) if as_json else _one_line(row))
+    # What the shell hands over need not be UTF-8.
+    readable = [os.fsencode(url).decode("utf-8", "replace") for url in urls]
+    for row in checks.explain(policy, readable):
+        typer.echo(json.dumps(row) if as_json else _one_line(row))
+
+
+def _answer(octets: bytes, mode: str) -> dict[str, Any]:
+    from pipeline.optout import check as checks
+
+    try:
+        return checks.answer(octets.decode("utf-8-sig"), mode)
+    except UnicodeDecodeError:
+        return {"error": "a line must be UTF-8"}
 
 
 def _one_line(row: dict[str, Any]) -> str:
     source = row["source"] or "-"
     if row["source_hash"]:
         source += f" sha256:{row['source_hash'][:12]}"
+    nobody = "-" if row["host"] else "(no host: nobody can be asked)"
     fields = (
         row["verdict"],
         row["signal"] or "-",
         ",".join(row["agents"]) or "-",
-        row["rule"] or "-",
+        row["rule"] or nobody,
         str(row["line"] or "-"),
         source,
         row["source_date"] or "-",
         row["url"],
     )
-    return "\t".join(" ".join(f.split()) for f in fields)
+    return "\t".join(map(printable, fields))
+
+
+def printable(text: str) -> str:
+    """``text`` on one line, fit for a terminal: what is no visible character is escaped.
+
+    Rules are other people's words; a tab in one would shift the columns, an escape sequence would
+    steer the terminal.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @app.command()
 def fetch(
     domains: Annotated[Path, typer.Option(help="Text file with one host a line.")],
     out: Annotated[Path, typer.Option(help="The snapshot to write (Parquet).")],
-    concurrency: Annotated[int, typer.Option(help="Connections at the same time; one a host.")] = 64,
+    concurrency: Annotated[
+        int, typer.Option(help="Connections at the same time; one a host.")
+    ] = 64,
     delay: Annotated[float, typer.Option(help="Seconds between two requests to one host.")] = 1.0,
     timeout: Annotated[float, typer.Option(help="Seconds for one request in all.")] = 15.0,
     user_agent: Annotated[str | None, typer.Option(help="How the crawler names itself.")] = None,
@@ -196,7 +256,9 @@ def fetch(
     with progress_bar("Fetching", "hosts") as bar:
         result = run_fetch(domains, out, options=options, progress=bar)
     classes = ", ".join(f"{grouped(n)} {name}" for name, n in result.by_class.items() if n)
-    typer.echo(f"{out}: {grouped(result.domains)} domains, {grouped(result.rows)} files ({classes}).")
+    typer.echo(
+        f"{out}: {grouped(result.domains)} domains, {grouped(result.rows)} files ({classes})."
+    )
     if result.resumed:
         typer.echo(f"{grouped(result.resumed)} domains had been asked before.")
     if result.truncated:
@@ -204,4 +266,7 @@ def fetch(
     if result.invalid_lines:
         numbers = ", ".join(map(str, result.invalid_lines[:10]))
         more = ", ..." if len(result.invalid_lines) > 10 else ""
-        typer.echo(f"{len(result.invalid_lines)} lines of {domains} are no host: {numbers}{more}.", err=True)
+        typer.echo(
+            f"{len(result.invalid_lines)} lines of {domains} are no host: {numbers}{more}.",
+            err=True,
+        )

@@ -144,6 +144,11 @@ def report(
     if out is None:
         typer.echo(text)
         return
-    with replacing(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    try:
+        with replacing(out) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{out} cannot be written ({error.strerror}): choose another file for --out."
+        ) from None
     typer.echo(f"{out}: {len(text.encode()) / 1024:.0f} kB", err=True)

@@ -61,16 +61,19 @@ def find_all(
 
     Raises `InputError` where there is no such region.
     """
-    order = list(RECOGNISERS)
     spans: list[Span] = []
     for kind in set(kinds):
         if kind is IdentifierKind.PHONE:
             spans.extend(phone.find(text, regions))
         else:
             spans.extend(RECOGNISERS[kind].find(text))
-    spans.sort(key=lambda span: (span.start - span.end, order.index(span.kind), span.start))
+    return _apart(spans)
+
+
+def _apart(spans: Iterable[Span]) -> list[Span]:
+    order = list(RECOGNISERS)
     kept: list[Span] = []
-    for span in spans:
+    for span in sorted(spans, key=lambda s: (s.start - s.end, order.index(s.kind), s.start)):
         at = bisect_left(kept, span)
         if (at == 0 or kept[at - 1].end <= span.start) and (
             at == len(kept) or span.end <= kept[at].start

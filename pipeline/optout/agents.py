@@ -35,16 +35,23 @@ def agent_sets() -> dict[str, AgentSet]:
 
 
 def resolve(names: str) -> AgentSet:
-    """The set called ``names``, or one made of the comma-separated user agents in it.
+    """The set called ``names``, or one made of the comma-separated user agents and sets in it.
 
     Raises:
         UnknownName: a single word that is no set and looks like a misspelt one, or too many agents.
     """
-    if names in agent_sets():
-        return agent_sets()[names]
-    agents = tuple(dict.fromkeys(a.strip() for a in names.split(",") if a.strip()))
+    sets = agent_sets()
+    if names in sets:
+        return sets[names]
+    listed = [a.strip() for a in names.split(",") if a.strip()]
+    # A set that is taken for a user agent of that name would lose all refusals of its members.
+    agents = tuple(
+        dict.fromkeys(
+            a for name in listed for a in (sets[name].agents if name in sets else (name,))
+        )
+    )
     if not agents or (len(agents) == 1 and "," not in names and agents[0] != "*"):
-        known = ", ".join(agent_sets())
+        known = ", ".join(sets)
         raise UnknownName(
             f"There is no agent set of that name: use one of {known}, or list user agents "
             "separated by commas (a single one with a comma behind it)."

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -19,6 +21,7 @@ from pipeline.optout.agents import AgentSet
 from pipeline.optout.policy_file import HOST, RULESET, SCHEMA, Header, write
 from pipeline.optout.robots import RobotsFile
 from pipeline.optout.rules import Rule
+from pipeline.optout.sieve import Sieve, sieve_of
 from pipeline.optout.signals import (
     Signal,
     ai_txt,
@@ -30,8 +33,12 @@ from pipeline.optout.signals import (
 )
 from pipeline.optout.spec import Fall, PolicySpec
 
-EVERYWHERE = (Rule("/", allow=False, line=0),)
-_HTML = (b"<!doctype html", b"<html", b"<head", b"<body")
+Stored = tuple[str, bool, int, str | None]
+"""Pattern, whether it allows, line, and the line's text where the rule does not say it all."""
+_HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<h1", b"<!--")
+_BLANK = " \t\n\v\f\r\ufeff\xef\xbb\xbf"
+_FIELD = re.compile(r"#|[A-Za-z][A-Za-z-]{1,30}(?: [A-Za-z]+)?\s*:")
+"""A comment, or what stands before the colon of a line that any robots.txt may hold."""
 
 
 @dataclass(slots=True)
@@ -42,7 +49,7 @@ class _Source:
     file: str
     sha256: str
     status: str
-    rulesets: list[tuple[int, list[tuple[str, bool, int, str | None]]]]
+    rulesets: list[tuple[int, list[Stored]]]
     hosts: dict[tuple[str, bool], str | None] = field(default_factory=dict)
 
 
@@ -56,8 +63,8 @@ class PolicyCompiler:
         self._everybody = (1 << len(agents.agents)) - 1
         self._by_body: dict[tuple[str, str], list[_Source]] = {}
         self._list_sources: dict[str, _Source] = {}
-        self._documents: dict[str, str] = {}
-        self._datasets: dict[str, str] = {}
+        self._documents: dict[str, dict[str, Any]] = {}
+        self._datasets: dict[str, dict[str, Any]] = {}
         self._tags: tags.Shards | None = None
         self._counts: Counter[str] = Counter()
 
@@ -100,9 +107,9 @@ class PolicyCompiler:
                 continue
             self._counts["opt-outs: in force"] += 1
             if entry.scope == optout_list.Scope.DOCUMENT_ID:
-                self._documents[entry.value] = entry.request_id
+                self._documents[entry.value] = _listed(entry, path.name, sha256)
             elif entry.scope == optout_list.Scope.DATASET:
-                self._datasets[entry.value] = entry.request_id
+                self._datasets[entry.value] = _listed(entry, path.name, sha256)
             else:
                 self._add_entry(entry, path.name, sha256)
 
@@ -165,15 +172,15 @@ class PolicyCompiler:
     def _absent(self, row: snapshot.Row) -> list[_Source]:
         """No file: nobody is refused (RFC 9309, 2.3.1.3), unless the server failed (2.3.1.4)."""
         status = row.status
-        unreachable = status is not None and (status in {0, 429} or status >= 500)
+        unreachable = status is not None and (status <= 0 or status == 429 or status >= 500)
         state = "unreachable" if unreachable else "absent"
         self._counts[f"{row.file}: {state}"] += 1
         if row.file != snapshot.ROBOTS or not unreachable or self._spec.unreachable is Fall.KEEP:
             return []
         key = (row.file, "unreachable")
         if key not in self._by_body:
-            source = self._source(Signal.ROBOTS, row.file, "", "unreachable", EVERYWHERE)
-            self._by_body[key] = [source] if source else []
+            why = "(unreachable: complete disallow, RFC 9309, 2.3.1.4)"
+            self._by_body[key] = [self._everywhere(Signal.ROBOTS, row.file, "", "unreachable", why)]
         return self._by_body[key]
 
     def _parse(self, row: snapshot.Row, body: bytes, sha256: str) -> Iterator[_Source]:
@@ -193,27 +200,21 @@ class PolicyCompiler:
             return
         try:
             rules = read(body)
-            status = "ok"
         except UnreadableSource:
-            rules = EVERYWHERE if self._spec.unreadable is Fall.DROP else ()
-            status = "unreadable"
-        source = self._source(signal, row.file, sha256, status, rules)
-        if source is not None:
-            yield source
+            yield self._unreadable(signal, row.file, sha256)
+            return
+        if any(not rule.allow for rule in rules):
+            stored = self._stored(rules, shown_lines(body), str.strip)
+            yield _Source(signal, row.file, sha256, "ok", [(self._everybody, stored)])
 
     def _parse_robots(self, body: bytes, sha256: str) -> Iterator[_Source]:
         dialect = self._spec.dialect
         parsed = dialect.parse(body)
-        status = "ok"
-        if not parsed.groups and looks_like_html(body):
-            status = "unreadable"
-            if self._spec.unreadable is Fall.DROP:
-                source = self._source(Signal.ROBOTS, snapshot.ROBOTS, sha256, status, EVERYWHERE)
-                if source:
-                    yield source
-                return
+        if not parsed.groups and not is_robots_txt(body, parsed):
+            yield self._unreadable(Signal.ROBOTS, snapshot.ROBOTS, sha256)
+            return
         chosen = dialect.obeyed(parsed, self._agents.agents)
-        yield self._robots_source(parsed, chosen, sha256, status)
+        yield self._robots_source(parsed, chosen, sha256)
         if not parsed.speaks_of_usage:
             return
         readers = (
@@ -228,44 +229,51 @@ class PolicyCompiler:
                 lines = [line for i in groups for line in getattr(parsed.groups[i], attribute)]
                 rules = line_rules(lines) if lines else ()
                 if any(not r.allow for r in rules):
-                    rulesets.append((mask, self._stored(rules, parsed)))
+                    rulesets.append((mask, self._stored(rules, parsed.lines, dialect.shown)))
             if rulesets:
                 yield _Source(signal, snapshot.ROBOTS, sha256, "ok", rulesets)
 
     def _robots_source(
-        self, parsed: RobotsFile, chosen: dict[tuple[int, ...], int], sha256: str, status: str
+        self, parsed: RobotsFile, chosen: dict[tuple[int, ...], int], sha256: str
     ) -> _Source:
         rulesets = []
+        shown = self._spec.dialect.shown
         if Signal.ROBOTS in self._spec.signals:
             merged: dict[tuple[Rule, ...], int] = {}
             for groups, mask in chosen.items():
                 if any(not r.rule.allow for i in groups for r in parsed.groups[i].rules):
                     rules = self._spec.dialect.merged(parsed, groups)
                     merged[rules] = merged.get(rules, 0) | mask
-            rulesets = [(mask, self._stored(rules, parsed)) for rules, mask in merged.items()]
-        return _Source(Signal.ROBOTS, snapshot.ROBOTS, sha256, status, rulesets)
+            rulesets = [
+                (mask, self._stored(rules, parsed.lines, shown)) for rules, mask in merged.items()
+            ]
+        # A file that refuses nothing is kept all the same: it answers, so nobody else does for it.
+        return _Source(Signal.ROBOTS, snapshot.ROBOTS, sha256 if rulesets else "", "ok", rulesets)
 
+    @staticmethod
     def _stored(
-        self, rules: Iterable[Rule], parsed: RobotsFile
-    ) -> list[tuple[str, bool, int, str | None]]:
+        rules: Iterable[Rule], lines: Sequence[str], shown: Callable[[str], str]
+    ) -> list[Stored]:
         """Rules with the text of their line, where it is not what the rule says by itself."""
-        stored = []
-        shown = self._spec.dialect.shown
+        stored: list[Stored] = []
         for pattern, allow, line in rules:
-            text: str | None = shown(parsed.lines[line - 1])[:500] if line else ""
-            if text == f"{'Allow' if allow else 'Disallow'}: {pattern}":
-                text = None
+            text: str | None = None
+            raw = lines[line - 1] if 0 < line <= len(lines) else ""
+            if raw != ("Allow: " if allow else "Disallow: ") + pattern:
+                text = shown(raw)[:500] or None
             stored.append((pattern, allow, line, text))
         return stored
 
-    def _source(
-        self, signal: Signal, file: str, sha256: str, status: str, rules: Iterable[Rule]
-    ) -> _Source | None:
-        """A source that speaks to everybody; ``None`` where it says nothing and nothing is wrong."""
-        stored: list[tuple[str, bool, int, str | None]] = [(*rule, None) for rule in rules]
-        if not stored and status == "ok":
-            return None
-        return _Source(signal, file, sha256, status, [(self._everybody, stored)] if stored else [])
+    def _everywhere(self, signal: Signal, file: str, sha256: str, status: str, why: str) -> _Source:
+        """A source that refuses everybody everything, though no line of it says so."""
+        return _Source(signal, file, sha256, status, [(self._everybody, [("/", False, 0, why)])])
+
+    def _unreadable(self, signal: Signal, file: str, sha256: str) -> _Source:
+        """A file that cannot be understood; the policy says which way it falls."""
+        if self._spec.unreadable is Fall.DROP and signal in self._spec.signals:
+            why = "(unreadable: the policy drops it)"
+            return self._everywhere(signal, file, sha256, "unreadable", why)
+        return _Source(signal, file, sha256, "unreadable", [])
 
     # -- opt-out list --------------------------------------------------------------------------
 
@@ -289,21 +297,57 @@ class PolicyCompiler:
 
     def _all_sources(self) -> list[_Source]:
         files = [s for sources in self._by_body.values() for s in sources if s.hosts]
-        files = [s for s in files if s.rulesets or s.status != "ok"]
+        silent = [s for s in files if not s.rulesets and s.status == "ok"]
+        if silent:  # one source is enough to say nothing
+            joined = _Source(Signal.ROBOTS, snapshot.ROBOTS, "", "ok", [])
+            for source in silent:
+                joined.hosts.update(source.hosts)
+            files = [joined, *(s for s in files if s.rulesets or s.status != "ok")]
         files.sort(key=lambda s: (s.signal, s.file, s.sha256))
         return files + list(self._list_sources.values())
 
 
+def _listed(entry: optout_list.OptOut, file: str, sha256: str) -> dict[str, Any]:
+    """What a refusal says of an entry of the opt-out list."""
+    return {
+        "rule": f"{entry.scope} opt-out, request {entry.request_id}",
+        "line": entry.line,
+        "date": entry.effective.isoformat(),
+        "file": file,
+        "sha256": sha256,
+    }
+
+
+def is_robots_txt(body: bytes, parsed: RobotsFile) -> bool:
+    """Whether a file without any group is a robots.txt all the same.
+
+    Empty ones are, and such as hold comments or fields. A page, a JSON message, a sentence or octets
+    of some other kind that a server sent instead are not.
+    """
+    if looks_like_html(body):
+        return False
+    lines = [line.strip(_BLANK) for line in parsed.lines]
+    return not any(lines) or any(_FIELD.match(line) for line in lines)
+
+
 def looks_like_html(body: bytes) -> bool:
     """Whether a page was served where a text file was asked for."""
-    head = body[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    head = body[:2048].replace(b"\0", b"").lower()
+    head = head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
     return head.startswith(_HTML) or b"<html" in head
+
+
+def shown_lines(body: bytes) -> list[str]:
+    """The lines of a file other than robots.txt, as its line numbers count them."""
+    text = body.decode("utf-8-sig", "replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _table(sources: list[_Source]) -> pa.Table:
     hosts = [sorted((*key, day) for key, day in s.hosts.items()) for s in sources]
     rulesets = [r for s in sources for r in s.rulesets]
     rules = [rule for _, stored in rulesets for rule in stored]
+    sieves = [_sieve(s) for s in sources]
     columns = [
         pa.array([s.signal for s in sources], pa.string()),
         pa.array([s.file for s in sources], pa.string()),
@@ -323,8 +367,20 @@ def _table(sources: list[_Source]) -> pa.Table:
                 fields=list(RULESET),
             ),
         ),
+        *(pa.array([s[i] for s in sieves], SCHEMA.field(i - 3).type) for i in range(3)),
     ]
     return pa.table(dict(zip(SCHEMA.names, columns, strict=True))).cast(SCHEMA)
+
+
+def _sieve(source: _Source) -> Sieve:
+    """What the sieves of all rule sets of a source let through."""
+    second = third = needs = 0
+    for _, stored in source.rulesets:
+        one = sieve_of(stored)
+        second |= one[0]
+        third |= one[1]
+        needs |= one[2]
+    return Sieve(second, third, needs)
 
 
 def _structs(rows: Sequence[tuple[object, ...]], kind: pa.StructType) -> pa.StructArray:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipeline.optout.rules import Rule, RuleSet, may_refuse
+from pipeline.optout.rules import Rule, RuleSet
+from pipeline.optout.sieve import is_root
 from pipeline.optout.signals import Signal
-from pipeline.optout.verdicts import Refusal
+from pipeline.optout.verdicts import KEEP, Refusal
 
 _ORDER = {signal: i for i, signal in enumerate(Signal)}
-_AGENTS_NAMED = frozenset({Signal.ROBOTS, Signal.CONTENT_USAGE, Signal.CONTENT_SIGNAL})
+_IN_ROBOTS = frozenset({Signal.ROBOTS, Signal.CONTENT_USAGE, Signal.CONTENT_SIGNAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,14 @@ class Source:
 class HostRules:
     """The sources that speak for one host."""
 
-    __slots__ = ("_agents", "_known", "_pieces", "_prefixes", "_rulesets", "_sources")
+    __slots__ = ("_agents", "_code_of", "_known", "_rulesets", "_sources")
 
-    def __init__(self, sources: list[Source], agents: tuple[str, ...]) -> None:
+    def __init__(
+        self, sources: list[Source], agents: tuple[str, ...], code_of: Callable[[Refusal], int]
+    ) -> None:
+        """``code_of`` numbers refusals; what it gives is what `code` answers with."""
         self._agents = agents
+        self._code_of = code_of
         if len(sources) > 1:
             sources = sorted(sources, key=lambda s: _ORDER[s.signal])
         self._sources = sources
@@ -41,26 +47,38 @@ class HostRules:
             for number, source in enumerate(self._sources)
             for mask, ruleset, _ in source.rulesets
         ]
-        self._prefixes = tuple({p for _, _, r in self._rulesets for p in r.prefixes})
-        self._pieces = tuple({p for _, _, r in self._rulesets for p in r.pieces})
-        self._known: dict[tuple[tuple[int, int, Rule], ...], Refusal] = {}
+        self._known: dict[tuple[tuple[int, int, Rule], ...], int] = {}
 
-    def refusal(self, path: str) -> Refusal | None:
-        """Why ``path`` (comparable path and query) is refused, or ``None``."""
-        if not may_refuse(path, self._prefixes, self._pieces):
-            return None
+    def code(self, robots_path: str | None, path: str | None) -> int:
+        """The number of the refusal of a page, or `KEEP`.
+
+        ``robots_path`` is what the policy's dialect of robots.txt sees of the URL, ``path`` the
+        comparable path and query that all other rules are about; ``None`` where there is nothing.
+        """
+        found = []
+        for number, mask, ruleset in self._rulesets:
+            seen = robots_path if self._sources[number].signal in _IN_ROBOTS else path
+            if seen is not None and (rule := ruleset.refuses(seen)) is not None:
+                found.append((number, mask, rule))
+        return self._numbered(found)
+
+    def root_code(self) -> int:
+        """The number of the refusal of paths that only refusals of everything refuse."""
         found = [
-            (number, mask, rule)
+            (number, mask, ruleset.rules[0])
             for number, mask, ruleset in self._rulesets
-            if (rule := ruleset.refuses(path)) is not None
+            if is_root(ruleset.rules)
         ]
+        return self._numbered(found)
+
+    def _numbered(self, found: list[tuple[int, int, Rule]]) -> int:
         if not found:
-            return None
+            return KEEP
         key = tuple(found)
-        refusal = self._known.get(key)
-        if refusal is None:
-            refusal = self._known[key] = self._explained(found)
-        return refusal
+        code = self._known.get(key)
+        if code is None:
+            code = self._known[key] = self._code_of(self._explained(found))
+        return code
 
     def _explained(self, found: list[tuple[int, int, Rule]]) -> Refusal:
         """One refusal out of all: the first signal explains, by the rule of its first agent."""
@@ -73,7 +91,7 @@ class HostRules:
         source = self._sources[number]
         texts = next(t for _, r, t in source.rulesets if rule in r.rules)
         files, hashes, row = source.described
-        named = source.signal in _AGENTS_NAMED
+        named = source.signal in _IN_ROBOTS
         return Refusal(
             signal=source.signal,
             signals=tuple(dict.fromkeys(self._sources[n].signal for n, _, _ in found)),

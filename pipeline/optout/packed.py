@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.optout.host_rules import Source
 from pipeline.optout.rules import Rule, RuleSet
+from pipeline.optout.sieve import Meshes
 from pipeline.optout.signals import Signal
 
 _BLOCK = 64
@@ -16,6 +18,9 @@ _BLOCK = 64
 
 Entry = tuple[int, str, bool, str | None]
 """Source, host, whether its subdomains are meant, ISO date."""
+
+_Block = tuple[list[int], list[int], list[list[Any]]]
+"""Agents' bits and bounds of some rule sets; pattern, allow, line and text of their rules."""
 
 
 class PackedSources:
@@ -27,6 +32,11 @@ class PackedSources:
         signals: list[Signal] = [Signal(s) for s in encoded.dictionary.to_pylist()]
         self._signals: list[Signal] = [signals[i] for i in encoded.indices.to_pylist()]
         self._files, self._hashes, self._hosts = (columns[c] for c in ("file", "sha256", "hosts"))
+        self._file_names: list[str] = columns["file"].to_pylist()
+        self.all_signals = frozenset(signals)
+        """The signals that occur."""
+        self.sieves = Meshes(*(columns[c].to_numpy() for c in Meshes._fields))
+        """The sieve of every source."""
         rulesets = columns["rulesets"]
         self._ruleset_at = rulesets.offsets.to_pylist()
         flat = rulesets.values
@@ -36,7 +46,7 @@ class PackedSources:
         self._pattern, self._allow, self._line, self._text = (
             rules.values.field(c) for c in ("pattern", "allow", "line", "text")
         )
-        self._blocks: dict[int, list[tuple[int, RuleSet, dict[Rule, str]]]] = {}
+        self._blocks: dict[int, _Block] = {}
 
     def hosts(self) -> Iterator[Entry]:
         """Every host of every source."""
@@ -48,6 +58,10 @@ class PackedSources:
     def signal(self, owner: int) -> Signal:
         """The signal of a source."""
         return self._signals[owner]
+
+    def file(self, owner: int) -> str:
+        """The kind of file a source is, or the name of its list."""
+        return self._file_names[owner]
 
     def unpack(self, owner: int, day: str | None) -> Source:
         """A source with its rules."""
@@ -63,26 +77,27 @@ class PackedSources:
 
     def _ruleset(self, i: int) -> tuple[int, RuleSet, dict[Rule, str]]:
         number, at = divmod(i, _BLOCK)
-        if number not in self._blocks:
-            self._blocks[number] = list(self._block(number * _BLOCK))
-        return self._blocks[number][at]
+        block = self._blocks.get(number)
+        if block is None:
+            block = self._blocks[number] = self._block(number * _BLOCK)
+        agents, bounds, columns = block
+        begin, end = bounds[at], bounds[at + 1]
+        pattern, allow, line, text = (c[begin:end] for c in columns)
+        rules = list(map(Rule, pattern, allow, line))
+        said = {}
+        if text.count(None) < len(text):
+            said = {r: t for r, t in zip(rules, text, strict=True) if t is not None}
+        return agents[at], RuleSet(rules), said
 
-    def _block(self, first: int) -> Iterator[tuple[int, RuleSet, dict[Rule, str]]]:
-        bounds = self._rule_at[first : first + _BLOCK + 1].tolist()
-        start, stop = bounds[0], bounds[-1]
+    def _block(self, first: int) -> _Block:
+        """Neighbouring rule sets as Python lists: one by one that would cost ten times as much."""
+        bounds = self._rule_at[first : first + _BLOCK + 1]
+        start, stop = int(bounds[0]), int(bounds[-1])
         columns = [
             c.slice(start, stop - start).to_pylist()
             for c in (self._pattern, self._allow, self._line, self._text)
         ]
-        agents = self._agents[first : first + _BLOCK].tolist()
-        for mask, begin, end in zip(agents, bounds[:-1], bounds[1:], strict=True):
-            pattern, allow, line, text = (c[begin - start : end - start] for c in columns)
-            rules = list(map(Rule, pattern, allow, line))
-            plain = text.count(None) == len(text)
-            said = (
-                {} if plain else {r: t for r, t in zip(rules, text, strict=True) if t is not None}
-            )
-            yield mask, RuleSet(rules), said
+        return self._agents[first : first + _BLOCK].tolist(), (bounds - start).tolist(), columns
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

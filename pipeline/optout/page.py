@@ -18,14 +18,20 @@ PAGE_COLUMNS = {
 }
 """Columns that are read where a corpus has them, and what they hold."""
 
-_WORTH_A_LOOK = r"noai|tdm|usage|train|1|true"
+_WORTH_A_LOOK = {
+    "meta_robots": "noai|tdm-reservation|content-usage",
+    "x_robots_tag": "noai",
+    "content_usage": "=n",
+    "tdm_reservation": "1|true",
+}
+"""What every value that refuses has in it, in some case."""
 
 
 def page_refusals(
     name: str, column: pa.Array, agents: tuple[str, ...]
 ) -> Iterator[tuple[int, Signal, str]]:
     """Rows of the column ``name`` that refuse training: row, signal and the deciding text."""
-    looked = pc.match_substring_regex(column, _WORTH_A_LOOK, ignore_case=True)
+    looked = pc.match_substring_regex(column, _WORTH_A_LOOK[name], ignore_case=True)
     for row in np.flatnonzero(pc.fill_null(looked, False).to_numpy(zero_copy_only=False)).tolist():
         value = column[row].as_py()
         if name == "meta_robots":
@@ -38,5 +44,6 @@ def page_refusals(
         elif name == "content_usage":
             if content_usage.header(value):
                 yield row, Signal.CONTENT_USAGE, value[:200]
-        elif tdmrep.value(value):
+        # A corpus may keep a number or a truth value, which is text by now.
+        elif tdmrep.value(value) or value == "true":
             yield row, Signal.TDMREP, value[:200]

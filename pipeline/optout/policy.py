@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filter.errors import InputError
-from filter.hosts import canonical_host, parents
 from filter.urls import comparable_path, split_url
 from pipeline.optout import policy_file, tags
-from pipeline.optout.host_rules import HostRules
+from pipeline.optout.hosts import NO_AUTHORITY, SILENT, HostIndex, canonical_or_empty, has_port
 from pipeline.optout.netloc import raw_authority
 from pipeline.optout.packed import PackedSources
 from pipeline.optout.page import PAGE_COLUMNS, page_refusals
 from pipeline.optout.policy_file import Header
+from pipeline.optout.sieve import ROOT, candidates
 from pipeline.optout.signals import Signal
 from pipeline.optout.spec import Fall, PolicySpec, named
 from pipeline.optout.verdicts import KEEP, Refusal, Verdict, Verdicts
@@ -31,18 +32,24 @@ _NETLOC = r"^https?://(?P<host>[!-\"$-.0->@-Z^-~]+)(?:[/?#]|$)"
 _NO_URL = Refusal(
     Signal.ROBOTS, (Signal.ROBOTS,), (), "(no URL: nobody can be asked)", None, "policy", None, None
 )
+_MAX_LABEL = 63
 _ORDER = {signal: i for i, signal in enumerate(Signal)}
 
 
 @dataclass(frozen=True, slots=True)
 class _Where:
-    """Hosts of a batch: one code a row, and the rules of every distinct host."""
+    """Where the URLs of a batch lead."""
 
     hosts: pa.Array
-    codes: npt.NDArray[np.int32]
-    rules: list[HostRules | None]
-    urls: dict[int, str]
-    """Rows whose host was read the slow way, with the path rules see (so it is read only once)."""
+    """Host of every row, null where there is none."""
+    numbers: npt.NDArray[np.int64]
+    """Its number in the `HostIndex`."""
+    plain: npt.NDArray[np.bool_]
+    """Rows that are written in the usual way."""
+    lengths: npt.NDArray[np.int64]
+    """Octets of the authority in plain rows."""
+    paths: dict[int, str | None]
+    """Comparable paths of the other rows, so that they are split only once."""
 
 
 class OptOutPolicy:
@@ -65,12 +72,7 @@ class OptOutPolicy:
         )
         self.refusals: list[Refusal] = []
         self._codes: dict[Refusal, int] = {}
-        self._hosts: dict[str, HostRules | None] = {}
-        self._sources = PackedSources(sources)
-        self._shared: dict[tuple[tuple[int, str | None], ...], HostRules | None] = {}
-        self._exact: dict[str, list[tuple[int, str | None]]] = {}
-        self._below: dict[str, list[tuple[int, str | None]]] = {}
-        self._index_hosts()
+        self._hosts = HostIndex(PackedSources(sources), self.spec, header.agents, self._code)
         self._tags = (
             tags.TagIndex(path.with_name(header.tags["file"]), header.tags) if header.tags else None
         )
@@ -115,6 +117,9 @@ class OptOutPolicy:
         with what the page itself said, by the names of `PAGE_COLUMNS`. ``dataset`` is the name of the
         data set, for opt-outs that name it.
         """
+        for column in (ids, *(pages or {}).values()):
+            if column is not None and len(column) != len(urls):
+                raise ValueError("the columns of a batch must have one length")
         urls = _one(urls)
         where = self._locate(urls)
         codes = self._by_host(urls, where)
@@ -125,146 +130,110 @@ class OptOutPolicy:
             self._by_id(codes, _one(ids))
         for name, column in (pages or {}).items():
             self._by_page(codes, name, _one(column))
-        if dataset is not None and dataset in self.header.datasets:
-            request = self.header.datasets[dataset]
-            refusal = self._listed(f"dataset opt-out, request {request}")
-            self._add(codes, np.arange(len(codes)), refusal)
+        listed = self.header.datasets.get(dataset) if dataset is not None else None
+        if listed is not None and Signal.OPTOUT in self.spec.signals:
+            self._add(codes, range(len(codes)), _listed(listed))
         return Verdicts(where.hosts, codes, self.refusals)
 
     # -- hosts ---------------------------------------------------------------------------------
 
-    def _index_hosts(self) -> None:
-        for owner, name, subdomains, day in self._sources.hosts():
-            index = self._below if subdomains else self._exact
-            index.setdefault(name, []).append((owner, day))
-
     def _locate(self, urls: pa.Array) -> _Where:
         """Which host every row belongs to."""
         pattern = _HOST if self.spec.canonical_hosts else _NETLOC
-        found = pc.extract_regex(urls, pattern=pattern)
-        hosts = found.field(0)
-        if found.null_count:
-            hosts = pc.if_else(pc.is_valid(found), hosts, pa.scalar(None, pa.string()))
-        slow: dict[int, str] = {}
-        keys: dict[int, str] = {}
-        odd = np.flatnonzero(
-            pc.and_(pc.is_null(hosts), pc.is_valid(urls)).to_numpy(zero_copy_only=False)
-        )
-        for row in odd.tolist():
-            located = self._locate_one(urls[row].as_py())
-            if located is not None:
-                keys[row], slow[row] = located
-        if keys:
-            mask = np.zeros(len(urls), dtype=bool)
-            mask[list(keys)] = True
-            hosts = pc.replace_with_mask(
-                hosts, pa.array(mask), pa.array(keys.values(), pa.string())
-            )
-        encoded = hosts.dictionary_encode()
+        found = pc.extract_regex(urls, pattern=pattern).field(0)
+        lengths = pc.fill_null(pc.binary_length(found), 0).to_numpy(zero_copy_only=False)
+        # A name of up to 63 octets has no label that is too long; longer ones are looked at.
+        plain = (lengths > 0) & (lengths <= _MAX_LABEL)
+        keys = found
+        paths: dict[int, str | None] = {}
+        if not plain.all():
+            odd: dict[int, str] = {}
+            there = pc.is_valid(urls).to_numpy(zero_copy_only=False)
+            for row in np.flatnonzero(~plain & there).tolist():
+                located = self._locate_one(urls[row].as_py())
+                if located is not None:
+                    odd[row], paths[row] = located
+            keys = pc.if_else(pa.array(plain), found, pa.scalar(None, pa.string()))
+            if odd:
+                mask = np.zeros(len(urls), dtype=bool)
+                mask[list(odd)] = True
+                values = pa.array(list(odd.values()), pa.string())
+                keys = pc.replace_with_mask(keys, pa.array(mask), values)
+        encoded = keys.dictionary_encode()
         names = encoded.dictionary.to_pylist()
         codes = pc.fill_null(encoded.indices, len(names)).to_numpy(zero_copy_only=False)
-        rules: list[HostRules | None] = [self._rules_of(name) for name in names]
-        rules.append(None)
-        return _Where(_without_ports(hosts, names), codes, rules, slow)
+        numbers = np.append(self._hosts.numbers(names), SILENT)[codes]
+        shown = [self._shown(name) for name in names] if paths or self._is_raw else names
+        hosts = keys if shown == names else pa.array(shown, pa.string()).take(encoded.indices)
+        return _Where(hosts, numbers, plain, lengths.astype(np.int64), paths)
 
-    def _locate_one(self, url: str) -> tuple[str, str] | None:
-        """Key and path of a URL that is written in an unusual way."""
-        if not self.spec.canonical_hosts:
-            authority = raw_authority(url)
-            return None if authority is None else (authority, url)
+    @property
+    def _is_raw(self) -> bool:
+        return not self.spec.canonical_hosts
+
+    def _shown(self, key: str) -> str | None:
+        """The canonical host behind a key, ``None`` where there is none."""
+        if self._is_raw:
+            return canonical_or_empty(key) or None
+        return key.rpartition(":")[0] if has_port(key) else key
+
+    def _locate_one(self, url: str) -> tuple[str, str | None] | None:
+        """Key of a URL that is written in an unusual way, and its comparable path."""
         try:
             host, port, path = split_url(url)
         except InputError:
+            host, port, path = None, None, None
+        if self._is_raw:
+            authority = raw_authority(url)
+            if authority is None and host is not None:
+                authority = NO_AUTHORITY + host  # no robots.txt is looked up, opt-outs are
+            return None if authority is None else (authority, path)
+        if host is None:
             return None
         return (host if port is None else f"{host}:{port}"), path
-
-    def _rules_of(self, key: str) -> HostRules | None:
-        try:
-            return self._hosts[key]
-        except KeyError:
-            rules = self._hosts[key] = self._unpack(key)
-            return rules
-
-    def _unpack(self, key: str) -> HostRules | None:
-        """The rules of a host; hosts with the same files of the same day share them."""
-        entries = tuple(self._entries(key))
-        if not entries:
-            return None
-        try:
-            return self._shared[entries]
-        except KeyError:
-            sources = [self._sources.unpack(owner, day) for owner, day in entries]
-            speaking = [s for s in sources if s.rulesets]
-            rules = HostRules(speaking, self.header.agents) if speaking else None
-            self._shared[entries] = rules
-            return rules
-
-    def _entries(self, key: str) -> Iterable[tuple[int, str | None]]:
-        """The sources that speak for a host, robots.txt of the exact authority first."""
-        if not self.spec.canonical_hosts:
-            yield from self._exact.get(key, ())
-            key = canonical_or_empty(key)
-            # Explicit opt-outs name canonical hosts, whatever the policy for robots.txt is.
-            yield from (e for e in self._exact.get(key, ()) if self._is_listed(e[0]))
-        else:
-            yield from self._exact_entries(key)
-        if not self._below:
-            return
-        host = key.rpartition(":")[0] if _has_port(key) else key
-        for parent in parents(canonical_host(host)) if host else ():
-            yield from self._below.get(parent, ())
-
-    def _exact_entries(self, key: str) -> Iterable[tuple[int, str | None]]:
-        """By exact authority, else by host without the port, else (if asked for) its www twin.
-
-        Explicit opt-outs name hosts, so they hold whatever the port is.
-        """
-        own = self._exact.get(key, [])
-        if _has_port(key):
-            plain = self._exact.get(key.rpartition(":")[0], [])
-            own = [*own, *(e for e in plain if not own or self._is_listed(e[0]))]
-        if self.spec.www and not any(not self._is_listed(e[0]) for e in own):
-            twin = key[4:] if key.startswith("www.") else f"www.{key}"
-            own = [*own, *(e for e in self._exact.get(twin, []) if not self._is_listed(e[0]))]
-        return own
-
-    def _is_listed(self, owner: int) -> bool:
-        return self._sources.signal(owner) is Signal.OPTOUT
 
     # -- verdicts ------------------------------------------------------------------------------
 
     def _by_host(self, urls: pa.Array, where: _Where) -> npt.NDArray[np.int32]:
         """Codes by what the hosts' sources say about the paths."""
         codes = np.full(len(urls), KEEP, dtype=np.int32)
-        speaking = np.array([r is not None for r in where.rules])
-        rows = np.flatnonzero(speaking[where.codes])
-        if not len(rows):
-            return codes
-        path_of = comparable_path if self.spec.canonical_hosts else self.spec.dialect.url_path
-        canonical = self.spec.canonical_hosts
+        asked = where.numbers != SILENT
+        sifted = np.flatnonzero(asked & where.plain)
+        if len(sifted):
+            some = urls if len(sifted) == len(urls) else urls.take(pa.array(sifted))
+            numbers = where.numbers[sifted]
+            meshes = self._hosts.meshes(numbers)
+            asked[sifted] = passing = candidates(some, where.lengths[sifted], meshes)
+            refused = ~passing & (meshes.needs & ROOT).astype(bool)
+            if refused.any():
+                codes[sifted[refused]] = self._hosts.root_codes(numbers[refused])
+                if self._is_raw:  # that dialect never refuses a robots.txt itself
+                    named = pc.match_substring(some, "/robots.txt").to_numpy(zero_copy_only=False)
+                    asked[sifted[refused & named]] = True
+                    codes[sifted[refused & named]] = KEEP
+        rows = np.flatnonzero(asked)
         texts = urls.take(pa.array(rows)).to_pylist()
-        for row, host, url in zip(rows.tolist(), where.codes[rows].tolist(), texts, strict=True):
-            rules = where.rules[host]
-            assert rules is not None
-            if row in where.urls:
-                path = where.urls[row] if canonical else _path_or_none(path_of, where.urls[row])
-            elif canonical:
-                path = path_of(_tail(url))
+        rules_of, asked_hosts = self._hosts.rules, where.numbers[rows].tolist()
+        for row, number, url in zip(rows.tolist(), asked_hosts, texts, strict=True):
+            path = where.paths[row] if row in where.paths else comparable_path(_tail(url))
+            if self._is_raw:
+                codes[row] = rules_of(number).code(self._raw_path(url), path)
             else:
-                path = _path_or_none(path_of, url)
-            if path is None:
-                continue
-            refusal = rules.refusal(path)
-            if refusal is not None:
-                codes[row] = self._code(refusal)
+                codes[row] = rules_of(number).code(path, path)
         return codes
+
+    def _raw_path(self, url: str) -> str | None:
+        """What that dialect's rules see of a URL; ``None`` where they refuse nothing."""
+        try:
+            return self.spec.dialect.url_path(url)
+        except ValueError:
+            return None  # the published corpora keep what their parser cannot split
 
     def _by_id(self, codes: npt.NDArray[np.int32], ids: pa.Array) -> None:
         if len(self._documents) and Signal.OPTOUT in self.spec.signals:
             listed = pc.is_in(ids, value_set=self._documents).to_numpy(zero_copy_only=False)
             for row in np.flatnonzero(listed).tolist():
-                request = self.header.documents[ids[row].as_py()]
-                self._add(codes, [row], self._listed(f"document_id opt-out, request {request}"))
+                self._add(codes, [row], _listed(self.header.documents[ids[row].as_py()]))
         if self._tags is not None and Signal.TAG in self.spec.signals:
             masks = self._tags.masks(pc.fill_null(ids, ""))
             for row in np.flatnonzero(masks).tolist():
@@ -281,9 +250,6 @@ class OptOutPolicy:
             if signal in self.spec.signals:
                 refusal = Refusal(signal, (signal,), (), text, None, PAGE_COLUMNS[name], None, None)
                 self._add(codes, [row], refusal)
-
-    def _listed(self, rule: str) -> Refusal:
-        return Refusal(Signal.OPTOUT, (Signal.OPTOUT,), (), rule, None, "opt-out list", None, None)
 
     def _named(self, mask: int) -> tuple[str, ...]:
         return tuple(a for i, a in enumerate(self.header.agents) if mask >> i & 1)
@@ -304,26 +270,19 @@ class OptOutPolicy:
         return code
 
 
+def _listed(entry: dict[str, Any]) -> Refusal:
+    """The refusal that an entry of the opt-out list is."""
+    return Refusal(
+        Signal.OPTOUT, (Signal.OPTOUT,), (), entry["rule"], entry["line"],
+        entry["file"], entry["sha256"], entry["date"],
+    )  # fmt: skip
+
+
 def joined(one: Refusal, other: Refusal) -> Refusal:
     """Two refusals of one document: the signal that comes first explains, both are named."""
     first = one if _ORDER[one.signal] <= _ORDER[other.signal] else other
     signals = sorted({*one.signals, *other.signals}, key=_ORDER.__getitem__)
     return replace(first, signals=tuple(signals))
-
-
-def canonical_or_empty(authority: str) -> str:
-    """The canonical host of a raw authority, or nothing."""
-    try:
-        return canonical_host(authority)
-    except InputError:
-        return ""
-
-
-def _path_or_none(path_of: object, url: str) -> str | None:
-    try:
-        return path_of(url)  # type: ignore[operator, no-any-return]
-    except ValueError:
-        return None  # upstream keeps what its parser cannot split; the URL is counted as odd
 
 
 def _tail(url: str) -> str:
@@ -342,17 +301,6 @@ def _tail(url: str) -> str:
         if (start >= 0 and fragment > start) or 0 <= query < fragment
         else "/"
     )
-
-
-def _has_port(key: str) -> bool:
-    head, colon, port = key.rpartition(":")
-    return bool(colon) and port.isdecimal() and not (head.startswith("[") and "]" not in head)
-
-
-def _without_ports(hosts: pa.Array, names: list[str]) -> pa.Array:
-    if not any(_has_port(n) for n in names):
-        return hosts
-    return pc.replace_substring_regex(hosts, pattern=r":[0-9]{1,5}$", replacement="")
 
 
 def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -54,6 +54,10 @@ SCHEMA = pa.schema(
         pa.field("status", pa.string(), nullable=False),
         pa.field("hosts", pa.list_(HOST), nullable=False),
         pa.field("rulesets", pa.list_(RULESET), nullable=False),
+        # What `pipeline.optout.sieve` needs to pass over what these rules cannot refuse.
+        pa.field("second", pa.uint64(), nullable=False),
+        pa.field("third", pa.uint64(), nullable=False),
+        pa.field("needs", pa.uint8(), nullable=False),
     ]
 )
 
@@ -68,10 +72,10 @@ class Header:
     as_of: str
     counts: dict[str, int] = field(default_factory=dict)
     """What was read and what could not be: by coded reason."""
-    documents: dict[str, str] = field(default_factory=dict)
-    """Opted-out document ids -> request id."""
-    datasets: dict[str, str] = field(default_factory=dict)
-    """Opted-out data sets -> request id."""
+    documents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Opted-out document ids -> rule, line, date, file and sha256 of the entry."""
+    datasets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Opted-out data sets -> the same."""
     tags: dict[str, Any] | None = None
     """The side file with compliance tags: name, rows, digest of what it holds, SHA-256."""
     version: str = ""

@@ -152,7 +152,7 @@ def _check(path: Path, schema: pa.Schema) -> None:
                 continue
             raise WrongColumns(
                 f"{path} has no column {name!r}: a snapshot needs domain and content "
-                f"(found: {', '.join(schema.names) or 'none'})."
+                f"(found: {', '.join(map(repr, schema.names)) or 'none'})."
             )
         kind = schema.field(name).type
         fits = _is_text(kind) or (name == "content" and _is_binary(kind))

@@ -69,7 +69,7 @@ def named(name: str, *, signals: str | None = None, **changes: object) -> Policy
     ``signals`` is a comma-separated list that replaces the policy's own.
 
     Raises:
-        UnknownName: no such policy, or no such signal.
+        UnknownName: no such policy, no such signal, none at all, or a change that has no meaning in it.
     """
     if name not in POLICIES:
         raise UnknownName(f"There is no policy {name!r}: use one of {', '.join(POLICIES)}.")
@@ -80,8 +80,12 @@ def named(name: str, *, signals: str | None = None, **changes: object) -> Policy
         except ValueError:
             known = ", ".join(Signal)
             raise UnknownName(f"An unknown signal was asked for: use some of {known}.") from None
+        if not chosen:
+            raise UnknownName(f"A policy needs a signal: use some of {', '.join(Signal)}.")
         spec = replace(spec, signals=chosen)
     given = {k: v for k, v in changes.items() if v is not None}
+    if given.get("www") and not spec.canonical_hosts:
+        raise UnknownName(f"Policy {name} looks hosts up as they are written: leave --www out.")
     return replace(spec, **given)  # type: ignore[arg-type]
 
 

@@ -93,7 +93,11 @@ def keys_of(ids: pa.Array | pa.ChunkedArray) -> Keys:
         table = data[start : start + len(some) * _URN_LENGTH].reshape(-1, _URN_LENGTH)
         digits = _HEX_VALUE[table[:, _HEX_AT]]
         # Upper-case or broken UUIDs take the general way, where every spelling is its own id.
-        well_formed = (digits < 16).all(axis=1) & (table[:, list(_DASHES)] == ord("-")).all(axis=1)
+        well_formed = (
+            (digits < 16).all(axis=1)
+            & (table[:, list(_DASHES)] == ord("-")).all(axis=1)
+            & (table[:, -1] == ord(">"))
+        )
         where = np.flatnonzero(urn)
         keys[where[well_formed]] = _uuid_keys(digits[well_formed])
         urn[where[~well_formed]] = False
@@ -288,7 +292,7 @@ def _agents_column(file: Path, schema: pa.Schema) -> str:
     if "id" not in names or column is None:
         raise WrongColumns(
             f"{file} has no compliance tags: it needs the columns id and agents "
-            f"(found: {', '.join(names)})."
+            f"(found: {', '.join(map(repr, names)) or 'none'})."
         )
     for name in ("id", column):
         if names.count(name) > 1:

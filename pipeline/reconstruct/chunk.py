@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.optout.verdicts import Refusal
 
-CHUNK_ROWS = 2048
+CHUNK_ROWS = 2000
 """Input rows of a chunk, and so of an output row group before documents are dropped. Part of the
 output's identity: changing it raises `pipeline.reconstruct.manifest.ENGINE_VERSION`."""
 

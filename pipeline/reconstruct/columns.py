@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -13,6 +14,8 @@ from pipeline.optout.page import PAGE_COLUMNS
 from pipeline.reconstruct.recipes import Recipe
 
 ROW = "@row"
+_DIGITS = 18
+_MOST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,9 @@ def resolve(recipe: Recipe, schema: pa.Schema, name: str) -> Columns:
     Raises:
         WrongColumns: one that is needed is missing, or of a type that cannot be used.
     """
+    twice = [column for column, count in Counter(schema.names).items() if count > 1]
+    if twice:
+        raise WrongColumns(f"{name} has two columns called {twice[0]!r}: rename one of them.")
     if recipe.text not in schema.names:
         raise WrongColumns(
             f"{name} has no column {recipe.text!r}, which recipe {recipe.name} needs: choose another "
@@ -65,7 +71,7 @@ def resolve(recipe: Recipe, schema: pa.Schema, name: str) -> Columns:
         text=recipe.text,
         id=found_id,
         url=url,
-        language=_first(recipe.language, schema),
+        language=_first(recipe.language, schema, of_text=True),
         tokens=tokens,
         pages=tuple(
             c for c in PAGE_COLUMNS if c in schema.names and _is_text(schema.field(c).type)
@@ -74,71 +80,125 @@ def resolve(recipe: Recipe, schema: pa.Schema, name: str) -> Columns:
 
 
 def strings(table: pa.Table, column: str | None, name: str, first_row: int) -> pa.Array:
-    """The values of ``column`` as one string array, nulls where there are none."""
+    """The values of ``column`` as one string array, nulls where there are none.
+
+    Raises:
+        WrongColumns: a value is not valid UTF-8.
+    """
     if column is None:
         return pa.nulls(table.num_rows, pa.string())
     if column == ROW:
         return pa.array([f"{name}/{first_row + i}" for i in range(table.num_rows)], pa.string())
-    holder, colon, key = column.partition(":")
-    if colon and column not in table.schema.names:
-        return pa.array(_from_metadata(table[holder], key), pa.string())
-    return _flat(table[column])
+    if column in table.schema.names:
+        check_utf8(table, column, name, first_row)
+        return _flat(table[column])
+    check_utf8(table, column.partition(":")[0], name, first_row)
+    return pa.array(_from_metadata(table, column), pa.string())
 
 
 def integers(table: pa.Table, column: str | None) -> pa.Array:
-    """The values of ``column`` as one int64 array, nulls where they are no numbers."""
+    """The values of ``column`` as one int64 array, nulls where they are no whole numbers."""
     if column is None:
         return pa.nulls(table.num_rows, pa.int64())
-    holder, colon, key = column.partition(":")
-    if colon and column not in table.schema.names:
-        values = [_whole(v) for v in _from_metadata(table[holder], key)]
-        return pa.array(values, pa.int64())
+    if column not in table.schema.names:
+        return pa.array([_whole(v) for v in _from_metadata(table, column)], pa.int64())
     values = table[column]
-    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+    if pa.types.is_floating(values.type):
+        numbers = pc.cast(values, pa.float64())
+        values = pc.if_else(pc.less(pc.abs(numbers), float(_MOST)), pc.trunc(numbers), None)
+    elif values.type == pa.uint64():
+        values = pc.if_else(pc.less_equal(values, pa.scalar(_MOST, pa.uint64())), values, None)
+    elif not pa.types.is_integer(values.type):
         return pa.nulls(table.num_rows, pa.int64())
     cast = pc.cast(values, pa.int64(), safe=False)
     return cast.combine_chunks() if isinstance(cast, pa.ChunkedArray) else cast
 
 
-def one_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """A column as one array; only what lies in several pieces is copied."""
-    if not isinstance(column, pa.ChunkedArray):
-        return column
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+def check_utf8(table: pa.Table, column: str, name: str, first_row: int) -> None:
+    """Look whether the texts of ``column`` are valid; ``table`` begins at ``first_row`` of ``name``.
+
+    Raises:
+        WrongColumns: one is not; it says which.
+    """
+    row = first_row
+    for part in table[column].chunks:
+        try:
+            part.validate(full=True)
+        except pa.ArrowInvalid:
+            values = part.dictionary_decode() if pa.types.is_dictionary(part.type) else part
+            row += next((i for i in range(len(values)) if not _valid(values.slice(i, 1))), 0)
+            raise WrongColumns(
+                f"Column {column!r} of {name} is not valid UTF-8 in row {row}: write the file again with "
+                "valid strings."
+            ) from None
+        row += len(part)
 
 
-def _from_metadata(column: pa.ChunkedArray, key: str) -> list[str | None]:
+def _valid(one: pa.Array) -> bool:
+    try:
+        pa.concat_arrays([one]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _from_metadata(table: pa.Table, column: str) -> list[str | None]:
     """One key of a column of JSON objects, structs or maps."""
-    values: list[str | None] = []
-    for held in column.to_pylist():
-        if isinstance(held, str):
-            try:
-                held = json.loads(held)  # noqa: PLW2901
-            except ValueError:
-                held = None  # noqa: PLW2901  (no URL: counted with the others that have none)
-        if isinstance(held, list):
-            held = dict(held)  # noqa: PLW2901
-        value = held.get(key) if isinstance(held, dict) else None
-        values.append(value if value is None or isinstance(value, str) else json.dumps(value))
-    return values
+    holder, _, key = column.partition(":")
+    held = table[holder]
+    if pa.types.is_struct(held.type):
+        return [_text(value) for value in pc.struct_field(held, key).to_pylist()]
+    return [_text(_parsed(value).get(key)) for value in held.to_pylist()]
+
+
+def _parsed(held: object) -> dict[object, object]:
+    """What one row of a metadata column holds; what is not an object holds nothing.
+
+    A row without a URL is counted with the others that have none.
+    """
+    if isinstance(held, list):
+        return dict(held)  # a map: pairs
+    if not isinstance(held, (str, bytes)):
+        return {}
+    try:
+        content = json.loads(held)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    # JSON can spell half of a surrogate pair, which no UTF-8 can.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _whole(value: str | None) -> int | None:
-    return int(value) if value is not None and value.isdecimal() else None
+    if value is None or not value.isdecimal() or len(value) > _DIGITS:
+        return None
+    return int(value)
 
 
-def _first(candidates: tuple[str, ...], schema: pa.Schema) -> str | None:
+def _first(candidates: tuple[str, ...], schema: pa.Schema, *, of_text: bool = False) -> str | None:
     for candidate in candidates:
         holder, colon, key = candidate.partition(":")
-        if candidate in schema.names or candidate == ROW:
+        if candidate == ROW:
             return candidate
-        if colon and holder in schema.names:
-            kind = schema.field(holder).type
-            if not pa.types.is_struct(kind) or kind.get_field_index(key) >= 0:
+        if candidate in schema.names:
+            if not of_text or _is_text(schema.field(candidate).type):
                 return candidate
+        elif colon and holder in schema.names and _holds(schema.field(holder).type, key):
+            return candidate
     return None
+
+
+def _holds(kind: pa.DataType, key: str) -> bool:
+    """Whether a metadata column of this type can hold a value called ``key``."""
+    if pa.types.is_struct(kind):
+        return bool(kind.get_field_index(key) >= 0)
+    return bool(pa.types.is_map(kind) or pa.types.is_binary(kind) or _is_text(kind))
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -150,6 +210,15 @@ def _is_text(kind: pa.DataType) -> bool:
 def _listed(schema: pa.Schema) -> str:
     names = ", ".join(schema.names[:20])
     return names + (", ..." if len(schema.names) > 20 else "") if names else "none"
+
+
+def one_array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """A column as one array; only what lies in several pieces is copied."""
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
-from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
-from datatrove.utils.stats import PipelineStats
 
 from pipeline.atomic import remove_leftovers
 from pipeline.errors import UnknownName, UnreadableFile, WrongRun
@@ -21,19 +19,22 @@ from pipeline.optout.policy import OptOutPolicy
 from pipeline.reconstruct import manifest as manifests
 from pipeline.reconstruct.card import card
 from pipeline.reconstruct.columns import resolve
+from pipeline.reconstruct.executor import FilesExecutor
 from pipeline.reconstruct.folder import Folder, InputFile, inputs
 from pipeline.reconstruct.manifest import Options
 from pipeline.reconstruct.pii import MODES
+from pipeline.reconstruct.progress import Progress, marks_for, shown
 from pipeline.reconstruct.recipes import Recipe
 from pipeline.reconstruct.recipes import recipe as named_recipe
 from pipeline.reconstruct.steps.decide import ApplyPolicy
-from pipeline.reconstruct.steps.documents import Bridge, ChunksToDocuments, DocumentsToChunks
+from pipeline.reconstruct.steps.documents import between
 from pipeline.reconstruct.steps.read import ReadChunks
 from pipeline.reconstruct.steps.scrub import ScrubText
 from pipeline.reconstruct.steps.write import DATA, LEDGER, STATE, WriteChunks
 
-Progress = Callable[[int, int], None]
 _REMOVED = ("none", "scrubbed", "verbatim")
+_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""What network file systems answer that know no locks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +76,27 @@ def run(
     options = options or Options(pii="strict" if "pii" in recipe.stages else "none")
     _check(options)
     opened = OptOutPolicy.open(policy)
-    folder, files = inputs(str(source))
-    _check_columns(recipe, folder, files)
+    folder, files = inputs(str(source), lambda schema, name: resolve(recipe, schema, name))
     files = _limited(files, options.limit)
     target = Folder(str(out))
+    _check_apart(folder, Path(source) if folder.local else None, target)
+    if target.is_file():
+        raise WrongRun(f"{target.root} is a file: choose a folder for --out.")
+    wanted = manifests.manifest(recipe, opened, options, folder.root, files, tuple(steps))
+    manifests.check(target, wanted)
     with _alone_in(target):
-        wanted = manifests.manifest(recipe, opened, options, folder.root, files, tuple(steps))
         manifests.claim(target, wanted)
-        if target.local is not None:
-            remove_leftovers(target.local)
         resumed = _sync_completions(target, files)
-        marks = None if target.local is None else _fresh(target.local / "logs" / "progress")
-        pipeline = _pipeline(recipe, folder, files, opened, target, options, steps, marks)
-        executor = _QuietExecutor(
-            pipeline,
-            tasks=len(files),
-            workers=max(1, min(workers, len(files))),
-            logging_dir=f"{target.root}/logs",
-        )
-        with _shown(progress, marks, files, resumed):
-            executor.run()
+        before = sum(f.rows for f in files if f.name in resumed)
+        total = sum(f.rows for f in files)
+        with marks_for(target) as marks, shown(progress, marks, before, total):
+            FilesExecutor(
+                _pipeline(recipe, folder, files, opened, target, options, steps, marks),
+                tasks=len(files),
+                workers=max(1, min(workers, len(files))),
+                logging_dir=f"{target.root}/logs",
+            ).run()
+        target.refresh()
         states = [target.read_json(f"{STATE}/{f.name}.json") for f in files]
         result = _result(target, files, [s for s in states if s], wanted, len(resumed))
         target.write_text("README.md", card(target.root))
@@ -109,16 +111,14 @@ def _pipeline(
     out: Folder,
     options: Options,
     steps: Sequence[PipelineStep],
-    marks: Path | None,
+    marks: Path,
 ) -> list[PipelineStep]:
     pipeline: list[PipelineStep] = [
         ReadChunks(folder, files, marks),
         ApplyPolicy(policy.path.resolve(), recipe, keep_removed=options.removed != "none"),
     ]
     if steps:
-        label = "+".join(type(step).__name__ for step in steps)
-        bridge = Bridge(recipe, label)
-        pipeline += [ChunksToDocuments(bridge), *steps, DocumentsToChunks(bridge)]
+        pipeline += between(steps, recipe.text)
     if options.pii != "none":
         verbatim = options.removed == "verbatim"
         pipeline.append(ScrubText(recipe.text, options.pii, also_removed=not verbatim))
@@ -141,11 +141,15 @@ def _check(options: Options) -> None:
         raise UnknownName("--limit is a number of documents: give at least 1.")
 
 
-def _check_columns(recipe: Recipe, folder: Folder, files: list[InputFile]) -> None:
-    """Look at the columns of every file before the first byte is written."""
-    for file in files:
-        with folder.parquet(file.name) as parquet:
-            resolve(recipe, parquet.schema_arrow, file.name)
+def _check_apart(folder: Folder, given: Path | None, out: Folder) -> None:
+    """What is written must not turn up in the input the next time."""
+    if given is None or folder.local is None or out.local is None or given.is_file():
+        return
+    source, target = folder.local.resolve(), out.local.resolve()
+    if target == source or source in target.parents:
+        raise WrongRun(
+            f"{out.root} is the input folder or lies in it: choose a folder for --out beside it."
+        )
 
 
 def _limited(files: list[InputFile], limit: int | None) -> list[InputFile]:
@@ -162,21 +166,42 @@ def _limited(files: list[InputFile], limit: int | None) -> list[InputFile]:
 
 @contextlib.contextmanager
 def _alone_in(out: Folder) -> Iterator[None]:
-    """Keep a second process out of a local folder; the lock goes with the process that holds it."""
+    """Keep a second process out of a local folder; the lock goes with the process that holds it.
+
+    What an earlier process left half-written is removed before the block, what a failure leaves behind
+    it.
+    """
     if out.local is None:
         yield
         return
-    if out.local.is_file():
-        raise WrongRun(f"{out.root} is a file: choose a folder for --out.")
-    out.local.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(out.local / ".lock", os.O_WRONLY | os.O_CREAT, 0o644)
+    descriptor = _locked(out, out.local)
+    try:
+        remove_leftovers(out.local)
+        yield
+    finally:
+        remove_leftovers(out.local)
+        os.close(descriptor)
+
+
+def _locked(out: Folder, path: Path) -> int:
+    """A descriptor that holds the lock of the folder, which is made if need be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path / ".lock", os.O_WRONLY | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise WrongRun(
+            f"{out.root} cannot be written to ({error.strerror}): choose another folder for --out."
+        ) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
     except BlockingIOError:
-        raise WrongRun(f"Another process is working in {out.root}: wait for it.") from None
-    finally:
         os.close(descriptor)
+        raise WrongRun(f"Another process is working in {out.root}: wait for it.") from None
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            os.close(descriptor)
+            raise
+    return descriptor
 
 
 def _sync_completions(out: Folder, files: list[InputFile]) -> set[str]:
@@ -190,11 +215,7 @@ def _sync_completions(out: Folder, files: list[InputFile]) -> set[str]:
     done = set()
     for rank, file in enumerate(files):
         marker = f"completions/{rank:05d}"
-        finished = all(
-            out.exists(n)
-            for n in (f"{STATE}/{file.name}.json", f"{DATA}/{file.name}", f"{LEDGER}/{file.name}")
-        )
-        if finished:
+        if _finished(out, file):
             done.add(file.name)
             logs.open(marker, "w").close()
         elif logs.isfile(marker):
@@ -202,55 +223,21 @@ def _sync_completions(out: Folder, files: list[InputFile]) -> set[str]:
     return done
 
 
-def _fresh(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for mark in folder.iterdir():
-        mark.unlink()
-    return folder
-
-
-@contextlib.contextmanager
-def _shown(
-    progress: Progress | None, marks: Path | None, files: list[InputFile], done: set[str]
-) -> Iterator[None]:
-    """Call ``progress`` from time to time while the block runs, and once at its end."""
-    if progress is None or marks is None:
-        yield
-        return
-    total = sum(f.rows for f in files)
-    before = sum(f.rows for f in files if f.name in done)
-    stop = Event()
-
-    def look() -> None:
-        while True:
-            read = sum(int.from_bytes(m.read_bytes()[:8], "little") for m in marks.iterdir())
-            progress(min(total, before + read), total)
-            if stop.wait(0.2):
-                return
-
-    watcher = Thread(target=look, daemon=True)
-    watcher.start()
+def _finished(out: Folder, file: InputFile) -> bool:
+    """Whether the state of a file says so, and what was written is there, whole, to the last row."""
     try:
-        yield
-        progress(total, total)
-    finally:
-        stop.set()
-        watcher.join()
+        state = out.read_json(f"{STATE}/{file.name}.json")
+        if state is None or state.get("rows_in") != file.rows:
+            return False
+        rows = {DATA: state.get("rows_out"), LEDGER: file.rows}
+        return all(_rows(out, f"{part}/{file.name}") == count for part, count in rows.items())
+    except (UnreadableFile, AttributeError):
+        return False
 
 
-class _QuietExecutor(LocalPipelineExecutor):
-    """datatrove's local executor, its log in files only."""
-
-    def _launch_run_for_rank(self, *args: Any, **kwargs: Any) -> PipelineStats:
-        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
-            return super()._launch_run_for_rank(*args, **kwargs)
-
-    def run(self) -> PipelineStats:
-        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
-            from datatrove.utils.logging import setup_default_logger
-
-            setup_default_logger()
-            return super().run()
+def _rows(out: Folder, name: str) -> int:
+    with out.parquet(name) as parquet:
+        return int(parquet.metadata.num_rows)
 
 
 def _result(

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import multiprocess
+import dill  # type: ignore[import-untyped]
 from datatrove.executor.local import LocalPipelineExecutor
+from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.logging import logger, setup_default_logger
-from multiprocess.connection import wait
 
 from filter.errors import InputError, LetheError
 
@@ -28,6 +31,8 @@ class FilesExecutor(LocalPipelineExecutor):
     file that was open (and locked) in it, and a pool that waits for ever for a worker that was killed.
     The log goes to files only, and no value of a variable gets into it.
     """
+
+    pipeline: list[PipelineStep]
 
     def run(self) -> None:
         """Run every task that is not marked as complete.
@@ -41,37 +46,49 @@ class FilesExecutor(LocalPipelineExecutor):
         self.save_executor_as_json()
         if self.workers > 1 and len(ranks) > 1:
             _in_processes(self, ranks)
-            return
-        pipeline = self.pipeline
-        try:
+        else:
             for rank in ranks:
-                self.pipeline = deepcopy(pipeline)  # steps keep state; a task must not see another's
                 self.run_rank(rank)
-        finally:
-            self.pipeline = pipeline
 
     def run_rank(self, rank: int) -> None:
-        """Run one task in this process."""
-        with _quiet():
-            self._run_for_rank(rank)
+        """Run one task in this process.
+
+        Raises:
+            InputError: what a step raised, or that the disk is full and the like.
+        """
+        pipeline = self.pipeline
+        self.pipeline = deepcopy(pipeline)  # steps keep state: a task must not see another's
+        try:
+            with _quiet():
+                self._run_for_rank(rank)
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else type(error).__name__
+            raise InputError(
+                f"A file could not be read or written ({why}): set that right; the same command goes on "
+                "where it was."
+            ) from error
+        finally:
+            self.pipeline = pipeline
 
 
 def _in_processes(executor: FilesExecutor, ranks: Sequence[int]) -> None:
     """Let workers take one task after the other; the first error ends them all."""
-    context = multiprocess.get_context("forkserver")
+    context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pipeline.reconstruct.engine"])
+    frozen = dill.dumps(executor)  # unlike pickle, with the functions of a LambdaFilter
     waiting = deque(ranks)
-    workers: dict[Any, Any] = {}
+    workers: dict[Connection, BaseProcess] = {}
     try:
         for _ in range(min(executor.workers, len(ranks))):
             ours, theirs = context.Pipe()
-            worker = context.Process(target=_work, args=(executor, theirs), daemon=True)
+            worker = context.Process(target=_work, args=(frozen, theirs), daemon=True)
             worker.start()
             theirs.close()
             workers[ours] = worker
             ours.send(waiting.popleft())
         while workers:
             for connection in wait(list(workers)):
+                assert isinstance(connection, Connection)
                 _raise_from(connection)
                 if waiting:
                     connection.send(waiting.popleft())
@@ -79,13 +96,13 @@ def _in_processes(executor: FilesExecutor, ranks: Sequence[int]) -> None:
                     connection.send(None)
                     workers.pop(connection).join()
     finally:
-        for worker in workers.values():
-            worker.kill()
-        for worker in workers.values():
-            worker.join()
+        for left in workers.values():
+            left.kill()
+        for left in workers.values():
+            left.join()
 
 
-def _raise_from(connection: Any) -> None:
+def _raise_from(connection: Connection) -> None:
     """Raise what a worker sends, or that it is gone."""
     try:
         error: BaseException | None = connection.recv()
@@ -98,22 +115,23 @@ def _raise_from(connection: Any) -> None:
         raise error
 
 
-def _work(executor: FilesExecutor, orders: Any) -> None:
+def _work(frozen: bytes, orders: Connection) -> None:
     """A worker process: run the tasks that are sent, and answer each with its error or ``None``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends its workers
-    parent = multiprocess.parent_process()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
     Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    executor: FilesExecutor = dill.loads(frozen)  # noqa: S301  (our own, through our own pipe)
     while (rank := orders.recv()) is not None:
         error: BaseException | None = None
         try:
-            executor_of_task = deepcopy(executor)
-            executor_of_task.run_rank(rank)
+            executor.run_rank(rank)
         except Exception as raised:  # noqa: BLE001  (raised again by the parent)
             error = _portable(raised)
         orders.send(error)
 
 
-def _end_with(sentinel: Any) -> None:
+def _end_with(sentinel: int) -> None:
     """A worker without its parent would go on writing beside whoever resumes the run."""
     wait([sentinel])
     os._exit(1)
@@ -138,8 +156,12 @@ def _quiet() -> Iterator[None]:
         with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
             yield
     finally:
-        logger.configure(patcher=lambda record: None)
+        logger.configure(patcher=_as_it_is)
         setup_default_logger()
+
+
+def _as_it_is(_record: Any) -> None:
+    """No change: loguru cannot be told to forget a patcher."""
 
 
 def _without_values(record: Any) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,6 +28,14 @@ class InputFile:
     """Path below the root, with forward slashes; the name of the output file, too."""
     rows: int
     bytes: int
+    tail: str
+    """SHA-256 of its last 64 KiB, where the footer is: tells files of one size apart."""
+
+
+_TAIL = 1 << 16
+_BUFFER = 1 << 20
+_AT_ONCE = 16
+"""Files of the input that are looked at at the same time: a remote one answers in a second or so."""
 
 
 class Folder:
@@ -45,8 +55,8 @@ class Folder:
                 "the fsspec package of that protocol."
             ) from None
         self.root = root
-        self._path = str(path).rstrip("/") or "/"
-        self.local = Path(self._path) if "file" in _protocols(self._fs) else None
+        self._path = str(path).rstrip("/")
+        self.local = Path(self._path or "/") if "file" in _protocols(self._fs) else None
 
     def __reduce__(self) -> tuple[object, ...]:
         return (Folder, (self.root,))
@@ -56,27 +66,51 @@ class Folder:
         return f"{self._path}/{name}"
 
     def exists(self, name: str) -> bool:
-        """Whether there is a file called ``name``."""
-        return bool(self._fs.exists(self.path(name)))
+        """Whether there is something called ``name``; with an empty name, the folder itself."""
+        return bool(self._fs.exists(self.path(name) if name else self._path or "/"))
+
+    def is_file(self) -> bool:
+        """Whether the root is a file, and no folder at all."""
+        return bool(self._fs.isfile(self._path or "/"))
+
+    def probe(self) -> None:
+        """Raise whatever the file system has against the root, but that it is not there.
+
+        `exists` and `is_file` take a broken network or a missing permission for an absence.
+        """
+        with suppress(FileNotFoundError):
+            self._fs.info(self._path or "/")
+
+    def refresh(self) -> None:
+        """Forget what was listed: other processes write here, too."""
+        self._fs.invalidate_cache()
 
     def names(self, below: str, ending: str) -> list[str]:
         """Relative paths of all files below ``below`` that end like that, sorted; hidden ones left out."""
-        base = self.path(below) if below else self._path
+        base = self.path(below) if below else self._path or "/"
         if not self._fs.exists(base):
             return []
-        found = []
-        for path in self._fs.find(base):
-            name = str(PurePosixPath(path).relative_to(self._path))
-            if name.endswith(ending) and not any(p[0] in "._" for p in name.split("/")):
-                found.append(name)
-        return sorted(found)
+        found = (self._name(path) for path in self._fs.find(base))
+        return sorted(name for name in found if name.endswith(ending) and not hidden(name))
+
+    def empty(self) -> bool:
+        """Whether no file is here, hidden ones left out; stops at the first that is met."""
+        for folder, _, files in self._fs.walk(self._path or "/"):
+            below = self._name(folder)
+            if any(not hidden(f"{below}/{name}" if below else name) for name in files):
+                return False
+        return True
+
+    def _name(self, path: str) -> str:
+        """The relative path of a full one."""
+        return path.rstrip("/").removeprefix(self._path).removeprefix("/")
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """The JSON object in ``name``, ``None`` where there is no such file."""
         try:
             with self._fs.open(self.path(name), "rb") as f:
                 content: dict[str, Any] = json.load(f)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError:
             raise UnreadableFile(
@@ -113,48 +147,92 @@ class Folder:
         Raises:
             UnreadableFile: it is not Parquet, or cut off.
         """
-        try:
-            if self.local is not None:
-                parquet = pq.ParquetFile(self.local / name, memory_map=True)
-            else:
-                parquet = pq.ParquetFile(self._fs.open(self.path(name), "rb"), pre_buffer=True)
-        except (pa.ArrowInvalid, OSError):
-            raise UnreadableFile(
-                f"{self.root}/{name} is not a Parquet file or is cut off: fetch it again."
-            ) from None
-        with parquet:
+        with ExitStack() as opened:
+            try:
+                if self.local is not None:
+                    # Neither mapped nor read ahead: either keeps more and more of the file in memory.
+                    source: Any = self.local / name
+                    options: dict[str, Any] = {"buffer_size": _BUFFER}
+                else:
+                    source = opened.enter_context(self._fs.open(self.path(name), "rb"))
+                    options = {"pre_buffer": True}
+                parquet = opened.enter_context(
+                    pq.ParquetFile(source, page_checksum_verification=True, **options)
+                )
+            except (pa.ArrowException, OSError) as error:
+                raise _unreadable(f"{self.root}/{name}", error) from None
             yield parquet
 
-    def size(self, name: str) -> int:
-        """Octets of the file ``name``."""
-        return int(self._fs.size(self.path(name)))
+    def batches(self, parquet: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
+        """The rows of an opened file in their order, at most ``rows`` at a time.
+
+        A local file is read in pieces of a megabyte a column. Of a remote one a row group is fetched
+        at once, in few requests; then the next.
+        """
+        if self.local is not None:
+            yield from parquet.iter_batches(rows, use_threads=False)
+            return
+        for group in range(parquet.num_row_groups):
+            yield from parquet.iter_batches(rows, row_groups=[group], use_threads=False)
+
+    def described(self, name: str, look: Callable[[pa.Schema, str], object]) -> InputFile:
+        """What tells the file ``name`` from others; ``look`` is shown its columns."""
+        path = self.path(name)
+        size = int(self._fs.size(path))
+        with self.parquet(name) as parquet:
+            look(parquet.schema_arrow, name)
+            rows = parquet.metadata.num_rows
+        tail = self._fs.cat_file(path, start=max(0, size - _TAIL), end=size)
+        return InputFile(name, rows, size, hashlib.sha256(tail).hexdigest())
 
 
-def inputs(root: str) -> tuple[Folder, list[InputFile]]:
+def inputs(root: str, look: Callable[[pa.Schema, str], object]) -> tuple[Folder, list[InputFile]]:
     """The Parquet files at ``root``, which is a folder of them or a single one.
+
+    ``look`` is called with the columns and the name of each, and raises where they are of no use.
 
     Raises:
         UnreadableFile: nothing there, no Parquet file in it, or one that cannot be opened.
     """
-    folder = Folder(root)
-    if folder._fs.isfile(folder._path):  # noqa: SLF001  (same module)
-        parent, _, name = root.rstrip("/").rpartition("/")
-        folder, names = Folder(parent or "."), [name]
-    else:
-        if not folder._fs.exists(folder._path):  # noqa: SLF001
-            raise UnreadableFile(
-                f"There is nothing at {root}: give a Parquet file or a folder of them."
-            )
-        names = folder.names("", ".parquet")
+    folder, names = _listed(Folder(root))
     if not names:
+        found = "holds no Parquet file" if folder.exists("") else "does not exist"
+        raise UnreadableFile(f"{root} {found}: give a Parquet file or a folder of them.")
+    with ThreadPoolExecutor(min(_AT_ONCE, len(names))) as pool:
+        return folder, list(pool.map(lambda name: folder.described(name, look), names))
+
+
+def _listed(folder: Folder) -> tuple[Folder, list[str]]:
+    """The folder that holds the files, and their names; none where there is nothing."""
+    root = folder.root
+    try:
+        folder.probe()
+        if not folder.is_file():
+            return folder, folder.names("", ".parquet")
+    except Exception as error:  # what a remote file system raises is its own affair
         raise UnreadableFile(
-            f"{root} holds no Parquet file: give a Parquet file or a folder of them."
+            f"{root} cannot be listed ({type(error).__name__}): check the address, your access to it and "
+            "the network."
+        ) from error
+    protocol, separator, path = root.rpartition("://")
+    parent, slash, name = path.rpartition("/")
+    if hidden(name) or not name.endswith(".parquet"):
+        raise UnreadableFile(
+            f"{root} is not called *.parquet, or begins with a dot or an underscore, so readers of "
+            "Parquet folders would not find what comes out: rename it."
         )
-    found = []
-    for name in names:
-        with folder.parquet(name) as parquet:
-            found.append(InputFile(name, parquet.metadata.num_rows, folder.size(name)))
-    return folder, found
+    return Folder(protocol + separator + (parent or slash) or "."), [name]
+
+
+def hidden(name: str) -> bool:
+    """Whether readers of Parquet folders pass over a file: a part begins with a dot or underscore."""
+    return any(part[:1] in {".", "_"} for part in name.split("/"))
+
+
+def _unreadable(name: str, error: Exception) -> UnreadableFile:
+    if isinstance(error, OSError) and error.errno:
+        return UnreadableFile(f"{name} cannot be opened: {error.strerror}.")
+    return UnreadableFile(f"{name} is not a Parquet file or is cut off: fetch it again.")
 
 
 def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:

@@ -65,5 +65,6 @@ def explained(codes: npt.NDArray[np.int32], refusals: list[Refusal]) -> dict[str
 
 def _taken(values: list[Any], kind: pa.DataType, index: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(kind):
-        return pa.DictionaryArray.from_arrays(index.cast(pa.int32()), pa.array(values, pa.string()))
+        # Of a dictionary with a value twice, Arrow writes a page that ends in whatever was in memory.
+        return pa.array(values, pa.string()).dictionary_encode().take(index)
     return pa.array(values, kind).take(index)

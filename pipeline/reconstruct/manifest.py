@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from datatrove.pipeline.base import PipelineStep
 
-from pipeline.errors import WrongRun
+from pipeline.errors import UnreadableFile, WrongRun
 from pipeline.optout.policy import OptOutPolicy
 from pipeline.reconstruct.chunk import CHUNK_ROWS
 from pipeline.reconstruct.folder import Folder, InputFile
 from pipeline.reconstruct.recipes import Recipe
+from pipeline.reconstruct.settings import described
 
 ENGINE_VERSION = 1
 """Raised whenever the same inputs could give another output; a golden file holds it to its word."""
@@ -59,7 +60,7 @@ def manifest(
         "steps": [described(step) for step in steps],
         "input": {
             "root": root,
-            "files": [{"name": f.name, "rows": f.rows, "bytes": f.bytes} for f in files],
+            "files": [asdict(file) for file in files],
         },
     }
     decisive = {
@@ -71,13 +72,28 @@ def manifest(
     return {**content, "fingerprint": digest.hexdigest()}
 
 
-def described(step: PipelineStep) -> dict[str, Any]:
-    """A stock block by its class and its plain settings."""
-    simple = (str, int, float, bool, type(None))
-    settings = {
-        k: v for k, v in sorted(vars(step).items()) if isinstance(v, simple) and k != "stats"
-    }
-    return {"class": f"{type(step).__module__}.{type(step).__qualname__}", "settings": settings}
+def check(out: Folder, wanted: dict[str, Any]) -> bool:
+    """Whether ``out`` is the folder of this run already; if not, it is empty.
+
+    Raises:
+        WrongRun: it holds another run, or something that is no run.
+    """
+    try:
+        held = out.read_json(NAME)
+    except UnreadableFile:
+        held = {}
+    if held is None:
+        if not out.empty():
+            raise WrongRun(
+                f"{out.root} holds files that are no run of Lethe: choose an empty folder for --out."
+            )
+        return False
+    if not isinstance(held, dict) or held.get("fingerprint") != wanted["fingerprint"]:
+        raise WrongRun(
+            f"{out.root} holds another run ({_difference(held, wanted)}): choose another folder for "
+            "--out, or delete this one."
+        )
+    return True
 
 
 def claim(out: Folder, wanted: dict[str, Any]) -> None:
@@ -86,29 +102,20 @@ def claim(out: Folder, wanted: dict[str, Any]) -> None:
     Raises:
         WrongRun: it holds another run, or something that is no run.
     """
-    held = out.read_json(NAME)
-    if held is None:
-        if out.names("", ""):
-            raise WrongRun(
-                f"{out.root} holds files that are no run of Lethe: choose an empty folder for --out."
-            )
+    if not check(out, wanted):
         out.write_text(NAME, json.dumps(wanted, indent=1, sort_keys=True))
-        return
-    if held.get("fingerprint") != wanted["fingerprint"]:
-        raise WrongRun(
-            f"{out.root} holds another run ({_difference(held, wanted)}): choose another folder for "
-            "--out, or delete this one."
-        )
 
 
-def _difference(held: dict[str, Any], wanted: dict[str, Any]) -> str:
+def _difference(held: object, wanted: dict[str, Any]) -> str:
+    if not isinstance(held, dict) or not {"policy", "input"} <= held.keys():
+        return "its manifest is damaged"
     parts = [
         k
         for k in ("engine_version", "recipe", "options", "steps", "chunk_rows")
         if held.get(k) != wanted[k]
     ]
-    if held.get("policy", {}).get("version") != wanted["policy"]["version"]:
+    if held["policy"].get("version") != wanted["policy"]["version"]:
         parts.append("policy")
-    if held.get("input", {}).get("files") != wanted["input"]["files"]:
+    if held["input"].get("files") != wanted["input"]["files"]:
         parts.append("input files")
-    return "different " + " and ".join(parts) if parts else "damaged manifest"
+    return "different " + " and ".join(parts) if parts else "its manifest is damaged"

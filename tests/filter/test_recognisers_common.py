@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filter import recognisers
 from filter.errors import InputError
 from filter.identifiers import IdentifierKind, Span
 from filter.recognisers import RECOGNISERS, find_all, phone
@@ -55,13 +56,13 @@ def test_the_samples_are_found(kind: IdentifierKind) -> None:
 def test_spans_triggers_and_fixed_points(kind: IdentifierKind, text: str) -> None:
     recogniser = RECOGNISERS[kind]
     spans = list(recogniser.find(text))
-    if spans:
-        assert re.search(recogniser.TRIGGER.encode(), text.encode())
     end = 0
     for span in spans:
         assert end <= span.start < span.end <= len(text)
         end = span.end
         assert span.kind is kind
+        # Within the identifier alone, so that a buffer of many texts can be scanned at once.
+        assert re.search(recogniser.TRIGGER.encode(), text[span.start : span.end].encode())
         assert recogniser.canonicalize(text[span.start : span.end]) == span.value
         assert recogniser.canonicalize(span.value) == span.value
 
@@ -70,8 +71,8 @@ def test_spans_triggers_and_fixed_points(kind: IdentifierKind, text: str) -> Non
 @given(mutated())
 def test_phone_trigger_for_other_regions(text: str) -> None:
     regions = ("DE", "FR", "GB", "IT", "AT", "NL")
-    if list(phone.find(text, regions)):
-        assert re.search(phone.TRIGGER.encode(), text.encode())
+    for span in phone.find(text, regions):
+        assert re.search(phone.TRIGGER.encode(), text[span.start : span.end].encode())
 
 
 def canonical_or_message(kind: IdentifierKind, text: str) -> str:
@@ -161,6 +162,25 @@ def test_the_longer_of_two_stays() -> None:
         Span(19, 33, IP, "208.67.222.222"),
     ]
     assert [span.start for span in find_all(text, [IP])] == [3, 19]
+
+
+SETTLED = {
+    "length before kind": ([(0, 5, EMAIL), (3, 9, PHONE)], [(3, 9, PHONE)]),
+    "kind where lengths are equal": (
+        [(0, 5, PHONE), (3, 8, IP), (6, 11, AHV)],
+        [(0, 5, PHONE), (6, 11, AHV)],
+    ),
+    "the first where kinds are equal": ([(3, 8, IP), (0, 5, IP)], [(0, 5, IP)]),
+    "neighbours": ([(5, 9, IP), (0, 5, IP)], [(0, 5, IP), (5, 9, IP)]),
+    "the same place": ([(0, 5, PHONE), (0, 5, IBAN)], [(0, 5, IBAN)]),
+}
+
+
+@pytest.mark.parametrize(("spans", "kept"), SETTLED.values(), ids=SETTLED)
+def test_overlaps(
+    spans: list[tuple[int, int, IdentifierKind]], kept: list[tuple[int, int, IdentifierKind]]
+) -> None:
+    assert [span[:3] for span in recognisers._apart([Span(*s, "") for s in spans])] == kept
 
 
 @settings(max_examples=200, deadline=None)

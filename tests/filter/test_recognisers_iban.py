@@ -173,6 +173,13 @@ def test_two_in_a_row() -> None:
     assert [span.value for span in iban.find(text)] == [DE, "GB29NWBK60161331926819"]
 
 
+def test_one_inside_another() -> None:
+    bban = "ABCD 12345 NO93 8601 1117 947 0000"
+    compact = bban.replace(" ", "")
+    check = next(n for n in range(2, 99) if mod97(f"LC{n:02}{compact}"))
+    assert [s.value for s in iban.find(f"LC{check:02} {bban}")] == [f"LC{check:02}{compact}"]
+
+
 def test_letters_throughout_are_no_account() -> None:
     """Moldova's structure would allow it: without digits early on it is not looked at."""
     for bban, expected in (("ABCDEFGHIJKLMNOPQRST", 0), ("ABCDEFGHIJK12345OPQR", 1)):

@@ -68,9 +68,9 @@ def test_found(written: str, value: str, around: str) -> None:
 def test_canonicalize_takes_what_find_found() -> None:
     for text in ("(+41) 44 668 18 00", "+41) 44 668 18 00"):
         assert phone.canonicalize(text) == CH
-    # The digits alone are also a French mobile.
-    assert phone.canonicalize("0769 852620", ("FR", "IT")) == "+390769852620"
-    assert phone.canonicalize("0769852620", ("FR", "IT")) == "+33769852620"
+    # The digits alone would be a Swiss number, too.
+    assert phone.canonicalize("02 46 94 12 34", ("CH", "FR")) == "+33246941234"
+    assert phone.canonicalize("0246941234", ("CH", "FR")) == "+41246941234"
 
 
 IN_CONTEXT = {

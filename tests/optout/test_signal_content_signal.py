@@ -62,6 +62,8 @@ def test_the_real_file() -> None:
     real = [r["content"] for r in rows if "\nContent-Signal:" in r["content"]]
     assert len(real) == 1
     file = DIALECTS["rfc9309"].parse(real[0].encode())
-    rules = [content_signal.line_rules(g.signals) for g in (file.groups[i] for i in file.tokens["*"])]
+    rules = [
+        content_signal.line_rules(g.signals) for g in (file.groups[i] for i in file.tokens["*"])
+    ]
     assert [[(r.pattern, r.allow) for r in one] for one in rules] == [[("/", False)]]
     assert real[0].splitlines()[rules[0][0].line - 1].endswith("ai-train=no")

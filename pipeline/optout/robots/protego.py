@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote, urlparse, urlsplit
 
 from pipeline.optout.robots.model import Group, RankedRule, RobotsFile
@@ -26,8 +27,8 @@ _FIELDS = {
     **dict.fromkeys(("visit-time", "visit time"), _OTHER),
 }
 _MAX_WORDS = 2
-_CACHED_UP_TO = 1 << 16
-_HEX = frozenset("0123456789ABCDEFabcdef")
+_CACHED_FILE, _CACHED_LINE = 1 << 16, 1 << 8
+"""Octets of a file and characters of its lines up to which lines are remembered."""
 _PLAIN_URL = re.compile(
     r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)?(/(?!/)[A-Za-z0-9_.~/=-]*)"
 ).fullmatch
@@ -37,13 +38,15 @@ _PLAIN_PATTERN = re.compile(r"[A-Za-z0-9_.~/=*-]+\$?").fullmatch
 def parse(body: bytes) -> RobotsFile:
     """Parse the octets of a robots.txt, decoded as UTF-8 with replacement characters."""
     text = body.decode("utf-8", "replace")
-    read = _read_cached if len(body) <= _CACHED_UP_TO else _read
     lines = text.splitlines()
+    short = len(body) <= _CACHED_FILE and max(map(len, lines), default=0) <= _CACHED_LINE
+    read = _read_cached if short else _read
     groups: list[Group] = []
     tokens: dict[str, list[int]] = {}
     group: Group | None = None
     previous: int | None = None
-    for number, item in enumerate(map(read, lines), 1):
+    for number, line in enumerate(lines, 1):
+        item = read(line) if line else None
         if item is None:
             continue
         field, value, rules = item
@@ -104,7 +107,7 @@ def url_path(url: str) -> str | None:
     path = parts.path
     if "?" in url:
         path += f"?{parts.query}"
-    path = _requote(path, "/%", "/%=")
+    path = _requoted(path, _PATH)
     return path if path.startswith("/") else "/" + path
 
 
@@ -166,25 +169,38 @@ def _quoted_pattern(value: str) -> str:
     if value.startswith(("https://", "http://")):
         value = "/" + value
     anchor = "$" if value.endswith("$") else ""
-    return _requote(value.removesuffix("$"), "/%*", "/%*=") + anchor
+    return _requoted(value.removesuffix("$"), _PATTERN) + anchor
 
 
-def _requote(value: str, kept: str, safe: str) -> str:
-    """Decode escapes except those of ``kept``, then encode all but ``safe`` and unreserved."""
-    return quote(_unquote(value, frozenset(f"{ord(c):02X}" for c in kept)), safe=safe)
+class _Quoting(NamedTuple):
+    """Which octets one side of a comparison spells out, and which escapes it leaves as they are."""
+
+    spelt: list[str]
+    undone: re.Pattern[bytes]
+    """Runs of escapes that are undone."""
 
 
-def _unquote(value: str, kept: frozenset[str]) -> str:
-    if "%" not in value:
-        return value
-    head, *parts = value.split("%")
-    octets = [head.encode()]
-    for part in parts:
-        code, rest = part[:2], part[2:]
-        if len(code) == 2 and _HEX.issuperset(code):
-            code = code.upper()
-            if code not in kept:
-                octets.append(bytes.fromhex(code) + rest.encode())
-                continue
-        octets.append(b"%" + code.encode() + rest.encode())
-    return b"".join(octets).decode("utf-8", "replace")
+def _quoting(kept: str) -> _Quoting:
+    """Decode escapes except those of ``kept``; encode all but ``kept``, ``=`` and the unreserved."""
+    codes = "|".join(f"{ord(c):02X}" for c in kept)
+    return _Quoting(
+        [quote(bytes([octet]), safe=f"{kept}=") for octet in range(256)],
+        re.compile(rf"(?:%(?!{codes})[0-9A-F]{{2}})++".encode(), re.IGNORECASE),
+    )
+
+
+_PATH, _PATTERN = _quoting("/%"), _quoting("/%*")
+_KEPT_IN_LOWER_CASE = re.compile(rb"%2[af]")
+
+
+def _requoted(value: str, quoting: _Quoting) -> str:
+    """Both sides of a comparison in one spelling; raises `ValueError` for a lone surrogate."""
+    octets = value.encode()
+    if b"%" in octets:
+        # Only "%2a" of a path is undone, so raising its case first changes nothing.
+        octets = _KEPT_IN_LOWER_CASE.sub(lambda kept: kept[0].upper(), octets)
+        octets = quoting.undone.sub(
+            lambda run: bytes.fromhex(run[0][1:].replace(b"%", b"").decode()), octets
+        )
+        octets = octets.decode("utf-8", "replace").encode()
+    return "".join(map(quoting.spelt.__getitem__, octets))

@@ -58,10 +58,9 @@ class Scrubber:
             return Scrubbed(column, replaced, 0)
         mask = np.zeros(len(column), dtype=bool)
         mask[list(changed)] = True
-        values = pa.array(changed.values(), column.type)
-        return Scrubbed(
-            pc.replace_with_mask(column, pa.array(mask), values), replaced, len(changed)
-        )
+        values = pa.array(list(changed.values()), column.type)
+        new = pc.replace_with_mask(column, pa.array(mask), values)
+        return Scrubbed(new, replaced, len(changed))
 
 
 def with_markers(text: str, spans: list[Span]) -> str:

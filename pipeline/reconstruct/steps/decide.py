@@ -10,7 +10,8 @@ from datatrove.pipeline.base import PipelineStep
 
 from pipeline.optout.policy import OptOutPolicy
 from pipeline.reconstruct.chunk import Chunk, Decisions
-from pipeline.reconstruct.columns import Columns, integers, resolve, strings
+from pipeline.reconstruct.columns import Columns, check_utf8, integers, resolve, strings
+from pipeline.reconstruct.dictionaries import compacted
 from pipeline.reconstruct.recipes import Recipe
 
 
@@ -47,6 +48,8 @@ class ApplyPolicy(PipelineStep):
 
     def _decide(self, policy: OptOutPolicy, columns: Columns, chunk: Chunk) -> None:
         table = chunk.table
+        for name in (columns.text, *columns.pages):
+            check_utf8(table, name, chunk.file, chunk.first_row)
         ids = strings(table, columns.id, chunk.file, chunk.first_row)
         urls = strings(table, columns.url, chunk.file, chunk.first_row)
         pages = {name: table[name] for name in columns.pages}
@@ -62,8 +65,8 @@ class ApplyPolicy(PipelineStep):
         )
         keep = verdicts.keep
         if not keep.all():
-            mask = pa.array(keep)
             if self.keep_removed:
-                chunk.removed = table.filter(pa.array(~keep))
-            chunk.table = table.filter(mask)
+                chunk.removed = compacted(table.filter(pa.array(~keep)))
+            chunk.table = table.filter(pa.array(keep))
             chunk.survivors = chunk.survivors[keep]
+        chunk.table = compacted(chunk.table)

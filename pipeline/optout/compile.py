@@ -33,6 +33,9 @@ from pipeline.optout.signals import (
 )
 from pipeline.optout.spec import Fall, PolicySpec
 
+OPTOUT_LIST = "opt-out list"
+"""What a source from such a list calls its file; two names of one list decide alike."""
+
 Stored = tuple[str, bool, int, str | None]
 """Pattern, whether it allows, line, and the line's text where the rule does not say it all."""
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<h1", b"<!--")
@@ -62,7 +65,7 @@ class PolicyCompiler:
         self._as_of = as_of
         self._everybody = (1 << len(agents.agents)) - 1
         self._by_body: dict[tuple[str, str], list[_Source]] = {}
-        self._list_sources: dict[str, _Source] = {}
+        self._list_sources: dict[tuple[str, int], _Source] = {}
         self._documents: dict[str, dict[str, Any]] = {}
         self._datasets: dict[str, dict[str, Any]] = {}
         self._tags: tags.Shards | None = None
@@ -70,21 +73,29 @@ class PolicyCompiler:
 
     def add_snapshot(self, path: Path, progress: Callable[[int, int], None] | None = None) -> None:
         """Add every file of the snapshot at ``path`` that is in force on the policy's date."""
-        owners: dict[tuple[str, str], tuple[tuple[bool, str], list[_Source]]] = {}
-        for number, row in enumerate(snapshot.rows(path, self._as_of), 1):
+        owners: dict[tuple[str, str], tuple[tuple[int, bool], list[_Source]]] = {}
+        for number, row in enumerate(snapshot.rows(path, self._as_of, self._counts), 1):
             host, explicit_port = self._host_key(row.domain)
             if host is None:
                 self._counts["snapshot: domain is not a host"] += 1
                 continue
-            # Two spellings of one host: the one without a port speaks for it, then the later one.
-            weight = (not explicit_port, row.date or "")
-            older = owners.get((host, row.file))
-            if older is not None and older[0] > weight:
+            if row.file not in snapshot.FILES:
+                self._counts["snapshot: files of an unknown kind"] += 1
                 continue
-            for source in older[1] if older is not None else ():
-                source.hosts.pop((host, False), None)
+            # Several spellings of one host: the one fetched last, then the one without a port, then
+            # the later row speaks for it.
+            weight = (row.moment, not explicit_port)
+            kind = row.file if row.file != snapshot.RSL else f"{row.file} {row.url}"
+            older = owners.get((host, kind))
+            if older is not None:
+                self._counts["snapshot: rows replaced by other spellings of their host"] += 1
+                if older[0] > weight:
+                    continue
+                self._counts[f"{row.file}: files"] -= 1
+                for source in older[1]:
+                    source.hosts.pop((host, False), None)
             sources = self._sources(row)
-            owners[host, row.file] = weight, sources
+            owners[host, kind] = weight, sources
             for source in sources:
                 source.hosts[host, False] = row.date
             if progress and number % 1000 == 0:
@@ -93,25 +104,26 @@ class PolicyCompiler:
     def add_optouts(self, path: Path) -> None:
         """Add the entries of the opt-out list (JSONL) at ``path`` that are in force."""
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            octets = path.read_bytes()
+            text = octets.decode("utf-8-sig")
         except FileNotFoundError:
             raise UnreadableFile(f"There is no opt-out list at {path}.") from None
         except (OSError, UnicodeDecodeError):
             raise UnreadableFile(
                 f"{path} cannot be read as UTF-8 text: an opt-out list is JSONL."
             ) from None
-        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        sha256 = hashlib.sha256(octets).hexdigest()
         for entry in optout_list.read(text.splitlines(), name=path.name):
             if not optout_list.in_force(entry, self._as_of):
                 self._counts["opt-outs: not in force"] += 1
                 continue
             self._counts["opt-outs: in force"] += 1
             if entry.scope == optout_list.Scope.DOCUMENT_ID:
-                self._documents[entry.value] = _listed(entry, path.name, sha256)
+                self._documents[entry.value] = _listed(entry, sha256)
             elif entry.scope == optout_list.Scope.DATASET:
-                self._datasets[entry.value] = _listed(entry, path.name, sha256)
+                self._datasets[entry.value] = _listed(entry, sha256)
             else:
-                self._add_entry(entry, path.name, sha256)
+                self._add_entry(entry, sha256)
 
     def add_tags(self, path: Path, out: Path) -> None:
         """Add compliance tags (id, agents) from the Parquet files at ``path``.
@@ -277,7 +289,7 @@ class PolicyCompiler:
 
     # -- opt-out list --------------------------------------------------------------------------
 
-    def _add_entry(self, entry: optout_list.OptOut, name: str, sha256: str) -> None:
+    def _add_entry(self, entry: optout_list.OptOut, sha256: str) -> None:
         if Signal.OPTOUT not in self._spec.signals:
             return
         target = optout_list.target(entry)
@@ -286,34 +298,50 @@ class PolicyCompiler:
         text = f"{entry.scope} opt-out, request {entry.request_id}"
         source = _Source(
             Signal.OPTOUT,
-            name,
+            OPTOUT_LIST,
             sha256,
             "ok",
             [(self._everybody, [(rule.pattern, False, entry.line, text)])],
         )
         subdomains = entry.scope == optout_list.Scope.SUBDOMAINS
         source.hosts[host, subdomains] = entry.effective.isoformat()
-        self._list_sources[entry.request_id + "\0" + str(entry.line)] = source
+        self._list_sources[sha256, entry.line] = source
 
     def _all_sources(self) -> list[_Source]:
         files = [s for sources in self._by_body.values() for s in sources if s.hosts]
-        silent = [s for s in files if not s.rulesets and s.status == "ok"]
-        if silent:  # one source is enough to say nothing
-            joined = _Source(Signal.ROBOTS, snapshot.ROBOTS, "", "ok", [])
-            for source in silent:
-                joined.hosts.update(source.hosts)
-            files = [joined, *(s for s in files if s.rulesets or s.status != "ok")]
+        speaking = [s for s in files if s.rulesets or s.status != "ok"]
+        if answers := self._answers(files, {host for s in speaking for host, _ in s.hosts}):
+            speaking.append(answers)
+        files = speaking
         files.sort(key=lambda s: (s.signal, s.file, s.sha256))
         return files + list(self._list_sources.values())
 
+    def _answers(self, files: list[_Source], speaking: set[str]) -> _Source | None:
+        """Files that refuse nothing, of hosts for which another host would speak without them."""
+        hosts: dict[tuple[str, bool], str | None] = {}
+        for source in files:
+            if source.rulesets or source.status != "ok":
+                continue
+            for (host, below), day in source.hosts.items():
+                others = {host.rpartition(":")[0]} if ":" in host else set()
+                if self._spec.www:
+                    others.add(
+                        host.removeprefix("www.") if host.startswith("www.") else f"www.{host}"
+                    )
+                if not speaking.isdisjoint(others):
+                    hosts[host, below] = day
+        if not hosts:
+            return None
+        return _Source(Signal.ROBOTS, snapshot.ROBOTS, "", "ok", [], hosts)
 
-def _listed(entry: optout_list.OptOut, file: str, sha256: str) -> dict[str, Any]:
+
+def _listed(entry: optout_list.OptOut, sha256: str) -> dict[str, Any]:
     """What a refusal says of an entry of the opt-out list."""
     return {
         "rule": f"{entry.scope} opt-out, request {entry.request_id}",
         "line": entry.line,
         "date": entry.effective.isoformat(),
-        "file": file,
+        "file": OPTOUT_LIST,
         "sha256": sha256,
     }
 

@@ -35,9 +35,8 @@ def page_refusals(
     for row in np.flatnonzero(pc.fill_null(looked, False).to_numpy(zero_copy_only=False)).tolist():
         value = column[row].as_py()
         if name == "meta_robots":
-            found = noai.page_meta(value, agents)
-            if found is not None:
-                yield row, Signal(found[0]), found[1]
+            for signal, text in noai.page_metas(value, agents):
+                yield row, signal, text
         elif name == "x_robots_tag":
             if noai.header(value, agents):
                 yield row, Signal.NOAI, value[:200]

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,14 +17,16 @@ import pyarrow.parquet as pq
 from pipeline.errors import UnreadableFile, WrongColumns
 
 ROBOTS = "robots.txt"
-FILES = (ROBOTS, "tdmrep.json", "ai.txt", "rsl.xml")
+RSL = "rsl.xml"
+FILES = (ROBOTS, "tdmrep.json", "ai.txt", RSL)
 NEVER = -(1 << 63)
 """`Row.moment` of a file of which nobody knows when it was fetched: before all others."""
+_RSL_OCTETS = RSL.encode()
 _BATCH = 4096
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400_000_000
 _FIRST = (date.min - _EPOCH.date()).days * _DAY_US
-_OPTIONAL = ("file", "status", "fetched_at")
+_OPTIONAL = ("file", "status", "fetched_at", "url")
 
 
 class Row(NamedTuple):
@@ -38,6 +41,8 @@ class Row(NamedTuple):
     """ISO date (UTC) on which it was fetched."""
     moment: int = NEVER
     """The same in microseconds since 1970 (UTC)."""
+    url: str = ""
+    """Address of an RSL file, of which a domain may have several; empty for the other files."""
 
 
 def rows(path: Path, as_of: date, counts: Counter[str] | None = None) -> Iterator[Row]:
@@ -73,6 +78,7 @@ def rows(path: Path, as_of: date, counts: Counter[str] | None = None) -> Iterato
                     _octets(kept["content"]),
                     kept["status"].to_pylist() if "status" in columns else none,
                     when.to_pylist(),
+                    _octets(kept["url"]) if "url" in columns else none,
                 )
 
 
@@ -82,6 +88,7 @@ def _row(
     content: bytes | None,
     status: int | None,
     moment: int,
+    url: bytes | None,
 ) -> Row:
     return Row(
         # Text that is not UTF-8 becomes a domain that is no host, which is counted.
@@ -91,6 +98,7 @@ def _row(
         status,
         None if moment == NEVER else str(_EPOCH.date() + timedelta(moment // _DAY_US)),
         moment,
+        "" if url is None or file != _RSL_OCTETS else url.decode("utf-8", "replace"),
     )
 
 
@@ -187,7 +195,7 @@ def _in_force(
         with _opened(file) as parquet:
             names = parquet.schema_arrow.names
             table = parquet.read(
-                columns=[n for n in ("domain", "file", "fetched_at") if n in names]
+                columns=[n for n in ("domain", "file", "fetched_at", "url") if n in names]
             )
             count = table.num_rows
             where = pc.cast(table["file"], pa.string()) if "file" in names else pa.nulls(count)
@@ -196,31 +204,36 @@ def _in_force(
                 if "fetched_at" in names
                 else pa.nulls(count, pa.int64())
             )
-            keys.append(
-                pa.table(
-                    {
-                        "domain": pc.cast(table["domain"], pa.string()),
-                        "file": pc.fill_null(pc.cast(where, pa.string()), ROBOTS),
-                        "when": pc.fill_null(when, NEVER),
-                    }
+            which = pc.fill_null(pc.cast(where, pa.string()), ROBOTS)
+            if "url" in names:  # a domain has one file of each kind, but several RSL files
+                url = pc.fill_null(pc.cast(table["url"], pa.string()), "")
+                which = pc.if_else(
+                    pc.equal(which, RSL), pc.binary_join_element_wise(which, url, " "), which
                 )
-            )
-    table = pa.concat_tables(keys)
-    table = table.append_column("row", pa.array(range(table.num_rows), pa.int64()))
+            domain = pc.cast(table["domain"], pa.string())
+            key = pc.binary_join_element_wise(which, domain, "\n")
+            keys.append(pa.table({"key": key, "when": pc.fill_null(when, NEVER)}))
+    table = pa.concat_tables(keys).combine_chunks()
+    code = table["key"].combine_chunks().dictionary_encode().indices
+    moment = table["when"].to_numpy()
     after = ((as_of - _EPOCH.date()).days + 1) * _DAY_US
-    named = table.filter(pc.is_valid(table["domain"]))
-    in_time = named.filter(pc.less(named["when"], after))
-    ordered = in_time.sort_by([("when", "ascending"), ("row", "ascending")])
-    last = ordered.group_by(["domain", "file"], use_threads=False).aggregate([("row", "last")])
+    named = pc.is_valid(code).to_numpy(zero_copy_only=False)
+    in_time = np.flatnonzero(named & (moment < after))
+    ordered = in_time[np.argsort(moment[in_time], kind="stable")]
+    last = np.full(len(table) + 1, -1)
+    last[pc.fill_null(code, 0).to_numpy(zero_copy_only=False)[ordered]] = (
+        ordered  # the last one stays
+    )
+    chosen = np.zeros(len(table), dtype=bool)
+    chosen[last[last >= 0]] = True
     for reason, number in (
-        ("rows without a domain", table.num_rows - named.num_rows),
-        ("rows fetched after the policy's day", named.num_rows - in_time.num_rows),
-        ("rows replaced by later ones", in_time.num_rows - last.num_rows),
+        ("rows without a domain", len(table) - int(named.sum())),
+        ("rows fetched after the policy's day", int(named.sum()) - len(in_time)),
+        ("rows replaced by later ones", len(in_time) - int(chosen.sum())),
     ):
         if number:
             counts[f"snapshot: {reason}"] += number
-    chosen = pc.is_in(table["row"].combine_chunks(), value_set=last["row_last"].combine_chunks())
-    return chosen, table["when"].combine_chunks()
+    return pa.array(chosen), pa.array(moment)
 
 
 def _moments(column: pa.ChunkedArray, file: Path) -> pa.ChunkedArray:

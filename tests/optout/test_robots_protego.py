@@ -65,6 +65,7 @@ PATTERNS = (
     "/%c3%a9", "/%2Fa", "/%2fa", "/%2A", "/%2a", "/%25", "/%24", "/%7Ea", "/~a", "/%zz", "/%", "/%4",
     "/%%41", "/%%32f", "/%E9", "/a?b=c", "/a?b%3Dc", "/a=b", "/a%3Db", "/a;b", "/a%3Bb", "//a", "/\\a",
     "/a\u2028b", "/[a", "/ü*ü$", "/robots.txt", "a", "*a*", "/a%20b", "/a+b", "/\ufffd", "/'(),!",
+    "/%EA", "/%e9", "/%f0%9f%92%A9", "/💩",
 )  # fmt: skip
 BREAKS = ("\n", "\r\n", "\r", "\n\n", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1e")
 SPACES = ("", " ", "\t", "\u00a0", "\u3000", "\u200b", "\ufeff", "\x1f")
@@ -205,6 +206,40 @@ def test_the_documented_peculiarities():
     for body, agent, url, allowed in rows:
         assert Protego.parse(body.decode("utf-8", "replace")).can_fetch(url, agent) is allowed
         equal(body, [agent], [url])
+
+
+# -- Tables, each row with each other ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["Allow", "Disallow"])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_equal_on_every_pattern_and_path(pattern, key):
+    """Alone, and against a rule of another length, because lengths decide as well."""
+    made = [f"https://example.org{p if p.startswith('/') else f'/{p}'}" for p in PATTERNS]
+    made += [f"https://example.org{pattern}{tail}" for tail in TAILS]
+    for rival in ("Disallow: /" if key == "Allow" else "", "Allow: /???", "Disallow: /*a"):
+        body = f"User-agent: *\n{rival}\n{key}: {pattern}"
+        equal(body.encode("utf-8", "replace"), ["x"], made)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equal_on_every_name_and_agent(name):
+    asking = [*NAMES, " foobot ", "myfoobot", "xbot-foobot", "foobot-news", "ς", "a.bot", "ΑΣ bot"]
+    for other in ("*", "foo", "zz"):
+        body = f"User-agent: {other}\nAllow: /\nUser-agent: {name}\nDisallow: /"
+        equal(body.encode(), asking, ["/a"])
+        equal(f"User-agent: {name}\nDisallow: /\nUser-agent: {other}".encode(), asking, ["/a"])
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_equal_on_every_key_and_separator(key):
+    """Between two names: whether the line is a rule, a name, or ends the group is all to see."""
+    for separator in SEPARATORS:
+        for value in ("", "/a", "/a /b", "/a:b", "/a: b", "a", "agent a", "*", ": /a", "bot # c"):
+            for space in SPACES:
+                line = f"{space}{key}{separator}{value}"
+                body = f"User-agent: bot\n{line}\nUser-agent: c\nDisallow: /b"
+                equal(body.encode(), ["bot", "a", "c"], ["/a", "/a /b", "/a:b", "/b"])
 
 
 # -- Real files -------------------------------------------------------------------------------------

@@ -158,6 +158,9 @@ def group(*rules: str) -> str:
         "near miss: a reserved escape keeps its weight": (
             group("Allow: /%2Fjoe", "Disallow: /*joe/"), "x", "/%2Fjoe/a", ALLOWED,
         ),
+        "a dollar that is a letter weighs one octet": (
+            group("Disallow: /a$b", "Allow: /a**b"), "x", "/a$b", ALLOWED,
+        ),
         # "If an 'allow' rule and a 'disallow' rule are equivalent, then the 'allow' rule SHOULD be used"
         "tie": (group("Disallow: /a", "Allow: /a"), "x", "/a", ALLOWED),
         "tie of other patterns": (group("Disallow: /a*", "Allow: /ab"), "x", "/ab", ALLOWED),
@@ -401,6 +404,9 @@ LONG = 2083 * 8 - 1
         "no colon does not end the names without a value": (
             "User-agent: foobot\nDisallow \nUser-agent: barbot\nDisallow: /", "foobot", "/a", REFUSED,
         ),
+        "nor with white space for a value": (
+            "User-agent: foobot\nDisallow \v\nUser-agent: barbot\nDisallow: /", "foobot", "/a", REFUSED,
+        ),
         "no colon, user agent of two words": ("user agent *\nDisallow: /a", "x", "/a", ALLOWED),
         "equals sign for a colon": ("User-agent: *\nDisallow=/a", "x", "/a", ALLOWED),
         "a colon of the value": ("User-agent: *\nDisallow /a:b", "x", "/a:b", ALLOWED),
@@ -468,10 +474,11 @@ UTF16 = "User-agent: *\nDisallow: /\u00e9\n"
         (b"\xff\xfe", ALLOWED),
         # Near misses: some NULs do not make UTF-16
         (b"a\x00b\x00c\x00\x00d\x00e\n" + UTF16.encode(), REFUSED),
+        (b"\x00" * 64 + b"\n" + UTF16.encode(), REFUSED),
         (UTF16.encode("utf-16-le").replace(b"\x00", b" ", 1), ALLOWED),
     ],
     ids=["mark", "mark, big-endian", "NULs", "NULs, big-endian", "an odd octet", "a mark alone",
-         "UTF-8 with NULs", "a NUL too few"],
+         "UTF-8 with NULs", "NULs before UTF-8", "a NUL too few"],
 )  # fmt: skip
 def test_utf16_is_decoded(body, expected):
     assert allowed(body, url="https://example.org/é") is expected

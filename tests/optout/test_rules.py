@@ -130,6 +130,14 @@ def test_either_side_of_the_index(count):
             assert found.refuses(path) == refusal(rules, path)
 
 
+@pytest.mark.parametrize("pattern", ["/{}", "/*/{}*"])
+def test_the_last_of_many_refusals_is_found(pattern):
+    for count in (62, 63, 64, 65):
+        found = RuleSet(Rule(pattern.format(f"{n}x"), allow=False, line=n) for n in range(count))
+        assert found.refuses(f"/{count - 1}x/{count - 1}x").line == count - 1
+        assert found.refuses("/y/y") is None
+
+
 def test_no_rule_no_verdict():
     assert RuleSet([]).decide("/") is None
     assert RuleSet([]).refuses("/") is None

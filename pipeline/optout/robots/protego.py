@@ -62,7 +62,7 @@ def parse(body: bytes) -> RobotsFile:
                 groups.append(group)
             # Wildcards in a token are dropped, and the group answers to both spellings.
             _name(tokens, value, len(groups) - 1)
-            if "*" in value and value != "*":
+            if "*" in value:
                 _name(tokens, value.replace("*", ""), len(groups) - 1)
         elif group is not None:
             for pattern in rules:

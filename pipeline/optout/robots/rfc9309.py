@@ -147,8 +147,6 @@ def url_path(url: str) -> str | None:
     at = start if scheme_end < 0 or early < scheme_end else scheme_end + 3
     begin = _first_of(url, "/?;", at)
     fragment = url.find("#", start)
-    if begin == len(url) or 0 <= fragment < begin:
-        return "/"
     path = comparable_path(url[begin:] if fragment < 0 else url[begin:fragment])
     return None if path == "/robots.txt" or path.startswith("/robots.txt?") else path
 

@@ -55,11 +55,16 @@ def page_meta(value: str, agents: Collection[str] = ()) -> tuple[Signal, str] | 
     text. The answer is the first signal that refuses, in their common order, and the directive that
     did so, not the page's own words.
     """
+    return next(iter(page_metas(value, agents)), None)
+
+
+def page_metas(value: str, agents: Collection[str] = ()) -> list[tuple[Signal, str]]:
+    """Every refusal in a page's meta elements, one for each signal, in their common order."""
     lowered = value.lower()
     if not any(hint in lowered for hint in _HINTS):
-        return None
+        return []
     found = dict(_refusals(value, agents))
-    return next(((signal, found[signal]) for signal in Signal if signal in found), None)
+    return [(signal, found[signal]) for signal in Signal if signal in found]
 
 
 def _refusals(value: str, agents: Collection[str]) -> Iterator[tuple[Signal, str]]:

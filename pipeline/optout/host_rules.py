@@ -31,7 +31,7 @@ class Source:
 class HostRules:
     """The sources that speak for one host."""
 
-    __slots__ = ("_agents", "_code_of", "_known", "_rulesets", "_sources")
+    __slots__ = ("_agents", "_code_of", "_known", "_rulesets", "_sources", "only_robots")
 
     def __init__(
         self, sources: list[Source], agents: tuple[str, ...], code_of: Callable[[Refusal], int]
@@ -43,10 +43,12 @@ class HostRules:
             sources = sorted(sources, key=lambda s: _ORDER[s.signal])
         self._sources = sources
         self._rulesets = [
-            (number, mask, ruleset)
+            (number, mask, ruleset, source.signal in _IN_ROBOTS)
             for number, source in enumerate(self._sources)
             for mask, ruleset, _ in source.rulesets
         ]
+        self.only_robots = all(in_robots for *_, in_robots in self._rulesets)
+        """Whether all rules stand in robots.txt files, so that no other path is looked at."""
         self._known: dict[tuple[tuple[int, int, Rule], ...], int] = {}
 
     def code(self, robots_path: str | None, path: str | None) -> int:
@@ -56,8 +58,8 @@ class HostRules:
         comparable path and query that all other rules are about; ``None`` where there is nothing.
         """
         found = []
-        for number, mask, ruleset in self._rulesets:
-            seen = robots_path if self._sources[number].signal in _IN_ROBOTS else path
+        for number, mask, ruleset, in_robots in self._rulesets:
+            seen = robots_path if in_robots else path
             if seen is not None and (rule := ruleset.refuses(seen)) is not None:
                 found.append((number, mask, rule))
         return self._numbered(found)
@@ -66,7 +68,7 @@ class HostRules:
         """The number of the refusal of paths that only refusals of everything refuse."""
         found = [
             (number, mask, ruleset.rules[0])
-            for number, mask, ruleset in self._rulesets
+            for number, mask, ruleset, _ in self._rulesets
             if is_root(ruleset.rules)
         ]
         return self._numbered(found)

@@ -213,13 +213,14 @@ class OptOutPolicy:
                     codes[sifted[refused & named]] = KEEP
         rows = np.flatnonzero(asked)
         texts = urls.take(pa.array(rows)).to_pylist()
+        raw = self._is_raw
         rules_of, asked_hosts = self._hosts.rules, where.numbers[rows].tolist()
         for row, number, url in zip(rows.tolist(), asked_hosts, texts, strict=True):
-            path = where.paths[row] if row in where.paths else comparable_path(_tail(url))
-            if self._is_raw:
-                codes[row] = rules_of(number).code(self._raw_path(url), path)
-            else:
-                codes[row] = rules_of(number).code(path, path)
+            rules = rules_of(number)
+            path = None
+            if not (raw and rules.only_robots):
+                path = where.paths[row] if row in where.paths else comparable_path(_tail(url))
+            codes[row] = rules.code(self._raw_path(url) if raw else path, path)
         return codes
 
     def _raw_path(self, url: str) -> str | None:

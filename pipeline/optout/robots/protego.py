@@ -32,6 +32,10 @@ _CACHED_FILE, _CACHED_LINE = 1 << 16, 1 << 8
 _PLAIN_URL = re.compile(
     r"(?:[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*)?(/(?!/)[A-Za-z0-9_.~/=-]*)"
 ).fullmatch
+_PLAIN_QUERY = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9._-]*(/(?!/)[A-Za-z0-9_.~/=-]*)\?([A-Za-z0-9_.~/=&+,:;@!-]*)"
+).fullmatch
+_QUOTED = {ord(c): f"%{ord(c):02X}" for c in "&+,:;@!"}
 _PLAIN_PATTERN = re.compile(r"[A-Za-z0-9_.~/=*-]+\$?").fullmatch
 
 
@@ -102,6 +106,8 @@ def url_path(url: str) -> str | None:
         return None
     if plain := _PLAIN_URL(url):
         return plain[1]
+    if simple := _PLAIN_QUERY(url):
+        return f"{simple[1]}%3F{simple[2].translate(_QUOTED)}"
     url = url.partition("#")[0]
     parts = urlsplit(url)
     path = parts.path

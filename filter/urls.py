@@ -23,6 +23,8 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*+):")
 _PORT_FOLLOWS = re.compile(r"[0-9]{1,5}(?:[/?#\\]|\Z)")
 _AUTHORITY_END = re.compile(r"[/\\?#]")
 _WEB = frozenset({"http", "https", "ftp", "ws", "wss"})
+_NO_AUTHORITY = frozenset({"about", "data", "fax", "javascript", "mailto", "sms", "tel", "urn"})
+"""Schemes that may stand before a number: ``intranet:8080`` is a host with a port, ``tel:112`` is not."""
 _WEB_PORTS = frozenset({80, 443})
 _SLASHES = "/\\"
 
@@ -74,8 +76,7 @@ def _without_scheme(text: str) -> tuple[str, str]:
         return scheme, rest.lstrip(_SLASHES)
     if rest.startswith("//"):
         return scheme, rest[2:]
-    # ``ex.org:8080`` is a host with a port, ``tel:112`` is not.
-    if ("." in scheme or scheme == "localhost") and _PORT_FOLLOWS.match(rest):
+    if scheme not in _NO_AUTHORITY and _PORT_FOLLOWS.match(rest):
         return "", text
     raise MalformedUrl("A URL names no host: give an http or https address.")
 

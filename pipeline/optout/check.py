@@ -74,6 +74,10 @@ def answer(line: str, mode: str) -> dict[str, Any]:
     return {"allowed": True, "agent": None, "rule": None, "line": None}
 
 
+_LONGEST_AGENT = 1000
+"""Characters; whole User-Agent headers have about 200. Agents are remembered with their answers."""
+
+
 class _Unanswerable(InputError):
     """A question that cannot be read; the message says how to write it."""
 
@@ -89,11 +93,17 @@ def _read(line: str) -> tuple[bytes, list[str], str]:
     agents, url = question.get("agents"), question.get("url")
     if isinstance(agents, str):
         agents = [agents]
-    if not isinstance(agents, list) or not all(isinstance(a, str) for a in agents) or not agents:
-        raise _Unanswerable('"agents" must be a list of user agents.')
+    if not isinstance(agents, list) or not all(map(_is_agent, agents)) or not agents:
+        raise _Unanswerable(
+            f'"agents" must list user agents of at most {_LONGEST_AGENT} characters.'
+        )
     if not isinstance(url, str):
         raise _Unanswerable('"url" must be a string.')
     return _body(question.get("robots"), question.get("robots_b64")), agents, url
+
+
+def _is_agent(agent: object) -> bool:
+    return isinstance(agent, str) and len(agent) <= _LONGEST_AGENT
 
 
 def _body(text: object, encoded: object) -> bytes:

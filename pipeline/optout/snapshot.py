@@ -49,11 +49,12 @@ def rows(path: Path, as_of: date, counts: Counter[str] | None = None) -> Iterato
     """The rows of the snapshot at ``path`` that are in force on ``as_of``.
 
     ``path`` is a Parquet file or a folder of them with the columns ``domain`` and ``content`` (string
-    or binary) and optionally ``file`` (default robots.txt), ``status`` and ``fetched_at`` (timestamp,
-    date or ISO 8601 text; UTC where it names no zone). For each (domain, file) the row fetched last,
-    but not after ``as_of``, counts; without ``fetched_at``, or at the same time, the later row does.
-    Rows that do not count are counted by reason in ``counts``. Content is read in a second pass, so
-    memory holds the small columns of all rows and the content of one batch.
+    or binary) and optionally ``file`` (default robots.txt), ``status``, ``fetched_at`` (timestamp,
+    date or ISO 8601 text; UTC where it names no zone) and ``url``. For each (domain, file), of RSL
+    files for each address, the row fetched last, but not after ``as_of``, counts; without
+    ``fetched_at``, or at the same time, the later row does. Rows that do not count are counted by
+    reason in ``counts``. Content is read in a second pass, so memory holds the small columns of all
+    rows and the content of one batch.
 
     Raises:
         UnreadableFile: missing, truncated or not Parquet.
@@ -154,7 +155,8 @@ def _check(path: Path, schema: pa.Schema) -> None:
     for name in ("domain", "content", *_OPTIONAL):
         if schema.names.count(name) > 1:
             raise WrongColumns(f"Column {name!r} stands twice in {path}: keep one of them.")
-    for name, wanted in (("domain", "text"), ("content", "text or binary"), ("file", "text")):
+    needed = {"domain": "text", "content": "text or binary", "file": "text", "url": "text"}
+    for name, wanted in needed.items():
         if name not in schema.names:
             if name in _OPTIONAL:
                 continue
@@ -221,9 +223,8 @@ def _in_force(
     in_time = np.flatnonzero(named & (moment < after))
     ordered = in_time[np.argsort(moment[in_time], kind="stable")]
     last = np.full(len(table) + 1, -1)
-    last[pc.fill_null(code, 0).to_numpy(zero_copy_only=False)[ordered]] = (
-        ordered  # the last one stays
-    )
+    codes = pc.fill_null(code, 0).to_numpy(zero_copy_only=False)
+    last[codes[ordered]] = ordered  # of several the last one stays
     chosen = np.zeros(len(table), dtype=bool)
     chosen[last[last >= 0]] = True
     for reason, number in (

@@ -89,7 +89,7 @@ def _in_processes(executor: FilesExecutor, ranks: Sequence[int]) -> None:
         while workers:
             for connection in wait(list(workers)):
                 assert isinstance(connection, Connection)
-                _raise_from(connection)
+                _raise_from(connection, workers[connection])
                 if waiting:
                     connection.send(waiting.popleft())
                 else:
@@ -102,14 +102,19 @@ def _in_processes(executor: FilesExecutor, ranks: Sequence[int]) -> None:
             left.join()
 
 
-def _raise_from(connection: Connection) -> None:
+def _raise_from(connection: Connection, worker: BaseProcess) -> None:
     """Raise what a worker sends, or that it is gone."""
     try:
         error: BaseException | None = connection.recv()
     except (EOFError, ConnectionError):
+        worker.join()
+        if worker.exitcode is not None and worker.exitcode < 0:
+            raise InputError(
+                "A worker process was killed, perhaps for want of memory: give fewer --workers; the "
+                "same command goes on where it was."
+            ) from None
         raise InputError(
-            "A worker process was killed, perhaps for want of memory: give fewer --workers; the same "
-            "command goes on where it was."
+            "A worker process ended before its work did: run with --workers 1 to see why."
         ) from None
     if error is not None:
         raise error

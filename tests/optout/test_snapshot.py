@@ -64,6 +64,22 @@ def test_files_of_one_domain_do_not_replace_each_other(write: Callable[..., Path
     }
 
 
+def test_a_domain_may_have_several_rsl_files(write: Callable[..., Path]) -> None:
+    path = write(
+        domain=["a.test"] * 6,
+        file=["rsl.xml", "rsl.xml", "rsl.xml", "robots.txt", "robots.txt", "rsl.xml"],
+        url=["/1", "/2", "/1", "/1", "/2", None],
+        content=[b"1", b"2", b"3", b"4", b"5", b"6"],
+    )
+    found = [(r.file, r.url, r.content) for r in snapshot.rows(path, DAY)]
+    assert found == [
+        ("rsl.xml", "/2", b"2"),
+        ("rsl.xml", "/1", b"3"),
+        ("robots.txt", "", b"5"),
+        ("rsl.xml", "", b"6"),
+    ]
+
+
 def moments(*values: object) -> dict[str, pa.Array]:
     """One column of times in every type in which snapshots have them."""
     naive = [datetime.fromisoformat(str(v)) for v in values]
@@ -362,6 +378,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "content is a list": ({**OK, "content": [["a"]]}, "'content'"),
     "content is null": ({**OK, "content": [None]}, "'content' of .* is null"),
     "file is a number": ({**OK, "file": [1]}, "'file' of .* must be text"),
+    "url is a number": ({**OK, "url": [1]}, "'url' of .* must be text"),
+    "url is a list": ({**OK, "url": [["a"]]}, "'url' of .* must be text"),
     "status is text": ({**OK, "status": ["200"]}, "'status'"),
     "status is a fraction": ({**OK, "status": [200.0]}, "'status'"),
     "fetched_at is a number": ({**OK, "fetched_at": [1769860800]}, "'fetched_at'"),
@@ -383,9 +401,9 @@ def test_wrong_columns_stop(case: str, write: Callable[..., Path]) -> None:
         list(snapshot.rows(write(**columns), DAY))
 
 
-@pytest.mark.parametrize("twice", ["domain", "content", "file", "fetched_at"])
+@pytest.mark.parametrize("twice", ["domain", "content", "file", "fetched_at", "url"])
 def test_a_column_that_stands_twice_stops(twice: str, tmp_path: Path) -> None:
-    table = pa.table({**OK, "file": ["robots.txt"], "fetched_at": ["2026-01-01"]})
+    table = pa.table({**OK, "file": ["rsl.xml"], "fetched_at": ["2026-01-01"], "url": ["x"]})
     path = tmp_path / "robots.parquet"
     pq.write_table(table.append_column(twice, table[twice]), path)
     with pytest.raises(WrongColumns, match=f"'{twice}' stands twice"):

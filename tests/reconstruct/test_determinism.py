@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.errors import WrongRun
 from pipeline.reconstruct.dictionaries import compacted
+from pipeline.reconstruct.recipes import recipe
 
 FILES = {f"{n:02d}.parquet": 90 + 500 * n for n in range(6)} | {"deep/er.parquet": 0}
 
@@ -107,6 +110,21 @@ def test_texts_of_dropped_documents_are_nowhere_in_the_data(world: Any) -> None:
     # What Parquet stores, not only what Arrow shows of it:
     stored = pq.ParquetFile(world.folder / "out/data/a.parquet", read_dictionary=["text"]).read()
     assert not [v for v in stored["text"].chunk(0).dictionary.to_pylist() if "secret" in v]
+
+
+def test_what_is_told_to_people_about_a_recipe_is_no_part_of_the_fingerprint(world: Any) -> None:
+    source = world.corpus({"a.parquet": 3})
+    usual = recipe("fineweb")
+    world.run(source, recipe=usual)
+    prose = replace(usual, title="x", upstream="x", license="x", homepage="x", revision="x")
+    assert world.run(source, recipe=prose).resumed_files == 1
+    for other in (
+        replace(usual, id=("url",)),
+        replace(usual, dataset="x"),
+        replace(usual, name="x"),
+    ):
+        with pytest.raises(WrongRun, match="different recipe"):
+            world.run(source, recipe=other)
 
 
 def test_the_fingerprint_is_of_what_decides(first: Any, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ _ATOM = frozenset(
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9][0-9]?)"
 _QUAD = rf"(?:{_OCTET}\.){{3}}{_OCTET}"
-_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}|\[{_QUAD}\]")
+_LITERAL = rf"\[(?:{_OCTET}\.){{3}}(?:{_OCTET}|[A-Za-z0-9-]*[A-Za-z0-9]:)\]"
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}|{_LITERAL}")
 _LOCAL_BACKWARDS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]*")
 _IP = re.compile(_QUAD)
 _IP_LIKELY = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")

@@ -40,8 +40,12 @@ Stored = tuple[str, bool, int, str | None]
 """Pattern, whether it allows, line, and the line's text where the rule does not say it all."""
 _HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<h1", b"<!--")
 _BLANK = " \t\n\v\f\r\ufeff\xef\xbb\xbf"
-_FIELD = re.compile(r"#|[A-Za-z][A-Za-z-]{1,30}(?: [A-Za-z]+)?\s*:")
-"""A comment, or what stands before the colon of a line that any robots.txt may hold."""
+_FIELD = re.compile(
+    r"(?:user[- ]?agent|d?is+al+ow|allow|noindex|site-?maps?|crawl[- ]delay|host|clean-param"
+    r"|request[- ]rate|visit[- ]time|license|content-usage|content-signal)\s*:",
+    re.IGNORECASE,
+)
+"""What stands before the colon of a line of a robots.txt, also outside of groups."""
 
 
 @dataclass(slots=True)
@@ -56,6 +60,15 @@ class _Source:
     hosts: dict[tuple[str, bool], str | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What a file of a snapshot comes to."""
+
+    sources: tuple[_Source, ...] = ()
+    state: str = ""
+    """What is wrong with it, as it is counted."""
+
+
 class PolicyCompiler:
     """Collects sources; `finish` writes them. One instance makes one policy."""
 
@@ -64,7 +77,7 @@ class PolicyCompiler:
         self._agents = agents
         self._as_of = as_of
         self._everybody = (1 << len(agents.agents)) - 1
-        self._by_body: dict[tuple[str, str], list[_Source]] = {}
+        self._by_body: dict[tuple[str, str], _File] = {}
         self._list_sources: dict[tuple[str, int], _Source] = {}
         self._documents: dict[str, dict[str, Any]] = {}
         self._datasets: dict[str, dict[str, Any]] = {}
@@ -73,7 +86,7 @@ class PolicyCompiler:
 
     def add_snapshot(self, path: Path, progress: Callable[[int, int], None] | None = None) -> None:
         """Add every file of the snapshot at ``path`` that is in force on the policy's date."""
-        owners: dict[tuple[str, str], tuple[tuple[int, bool], list[_Source]]] = {}
+        owners: dict[tuple[str, str], tuple[tuple[int, bool], snapshot.Row, _File]] = {}
         for number, row in enumerate(snapshot.rows(path, self._as_of, self._counts), 1):
             host, explicit_port = self._host_key(row.domain)
             if host is None:
@@ -91,15 +104,15 @@ class PolicyCompiler:
                 self._counts["snapshot: rows replaced by other spellings of their host"] += 1
                 if older[0] > weight:
                     continue
-                self._counts[f"{row.file}: files"] -= 1
-                for source in older[1]:
-                    source.hosts.pop((host, False), None)
-            sources = self._sources(row)
-            owners[host, kind] = weight, sources
-            for source in sources:
-                source.hosts[host, False] = row.date
+            owners[host, kind] = weight, row._replace(content=None), self._file(row)
             if progress and number % 1000 == 0:
                 progress(number, 0)
+        for (host, _), (_, row, file) in owners.items():
+            self._counts[f"{row.file}: files"] += 1
+            if file.state:
+                self._counts[f"{row.file}: {file.state}"] += 1
+            for source in file.sources:
+                source.hosts[host, False] = row.date
 
     def add_optouts(self, path: Path) -> None:
         """Add the entries of the opt-out list (JSONL) at ``path`` that are in force."""
@@ -133,6 +146,8 @@ class PolicyCompiler:
         """
         self._tags = tags.compile_tags(path, tags.side_file(out), self._agents.agents)
         self._counts["tags: documents refused"] = self._tags.rows
+        if self._tags.left_out:
+            self._counts["tags: rows without an agent of the policy"] = self._tags.left_out
 
     def finish(self, out: Path) -> Header:
         """Write the policy to ``out``."""
@@ -167,32 +182,31 @@ class PolicyCompiler:
             return None, False
         return (host, port is not None) if port in {None, 80, 443} else (f"{host}:{port}", False)
 
-    def _sources(self, row: snapshot.Row) -> list[_Source]:
-        """The sources that a file is, parsed once for each distinct body."""
-        self._counts[f"{row.file}: files"] += 1
+    def _file(self, row: snapshot.Row) -> _File:
+        """What a file comes to, parsed once for each distinct body."""
         refused = row.status is not None and not 200 <= row.status < 300
         if refused or row.content is None:
             return self._absent(row)
         sha256 = hashlib.sha256(row.content).hexdigest()
         known = self._by_body.get((row.file, sha256))
         if known is None:
-            known = self._by_body[row.file, sha256] = list(self._parse(row, row.content, sha256))
-        for status in {s.status for s in known} - {"ok"}:
-            self._counts[f"{row.file}: {status}"] += 1
+            sources = tuple(self._parse(row, row.content, sha256))
+            state = next((s.status for s in sources if s.status != "ok"), "")
+            known = self._by_body[row.file, sha256] = _File(sources, state)
         return known
 
-    def _absent(self, row: snapshot.Row) -> list[_Source]:
+    def _absent(self, row: snapshot.Row) -> _File:
         """No file: nobody is refused (RFC 9309, 2.3.1.3), unless the server failed (2.3.1.4)."""
         status = row.status
         unreachable = status is not None and (status <= 0 or status == 429 or status >= 500)
         state = "unreachable" if unreachable else "absent"
-        self._counts[f"{row.file}: {state}"] += 1
         if row.file != snapshot.ROBOTS or not unreachable or self._spec.unreachable is Fall.KEEP:
-            return []
+            return _File((), state)
         key = (row.file, "unreachable")
         if key not in self._by_body:
             why = "(unreachable: complete disallow, RFC 9309, 2.3.1.4)"
-            self._by_body[key] = [self._everywhere(Signal.ROBOTS, row.file, "", "unreachable", why)]
+            source = self._everywhere(Signal.ROBOTS, row.file, "", state, why)
+            self._by_body[key] = _File((source,), state)
         return self._by_body[key]
 
     def _parse(self, row: snapshot.Row, body: bytes, sha256: str) -> Iterator[_Source]:
@@ -204,9 +218,6 @@ class PolicyCompiler:
             "ai.txt": (Signal.AI_TXT, ai_txt.file_rules),
             "rsl.xml": (Signal.RSL, rsl.file_rules),
         }
-        if row.file not in readers:
-            self._counts[f"{row.file[:40]}: unknown kind of file"] += 1
-            return
         signal, read = readers[row.file]
         if signal not in self._spec.signals:
             return
@@ -215,9 +226,10 @@ class PolicyCompiler:
         except UnreadableSource:
             yield self._unreadable(signal, row.file, sha256)
             return
+        rulesets = []
         if any(not rule.allow for rule in rules):
-            stored = self._stored(rules, shown_lines(body), str.strip)
-            yield _Source(signal, row.file, sha256, "ok", [(self._everybody, stored)])
+            rulesets = [(self._everybody, self._stored(rules, shown_lines(body), str.strip))]
+        yield self._readable(signal, row.file, sha256, rulesets)
 
     def _parse_robots(self, body: bytes, sha256: str) -> Iterator[_Source]:
         dialect = self._spec.dialect
@@ -259,8 +271,14 @@ class PolicyCompiler:
             rulesets = [
                 (mask, self._stored(rules, parsed.lines, shown)) for rules, mask in merged.items()
             ]
-        # A file that refuses nothing is kept all the same: it answers, so nobody else does for it.
-        return _Source(Signal.ROBOTS, snapshot.ROBOTS, sha256 if rulesets else "", "ok", rulesets)
+        return self._readable(Signal.ROBOTS, snapshot.ROBOTS, sha256, rulesets)
+
+    @staticmethod
+    def _readable(
+        signal: Signal, file: str, sha256: str, rulesets: list[tuple[int, list[Stored]]]
+    ) -> _Source:
+        """A file that refuses nothing is kept all the same: it answers, so nobody else does for it."""
+        return _Source(signal, file, sha256 if rulesets else "", "ok", rulesets)
 
     @staticmethod
     def _stored(
@@ -308,20 +326,21 @@ class PolicyCompiler:
         self._list_sources[sha256, entry.line] = source
 
     def _all_sources(self) -> list[_Source]:
-        files = [s for sources in self._by_body.values() for s in sources if s.hosts]
+        files = [s for file in self._by_body.values() for s in file.sources if s.hosts]
         speaking = [s for s in files if s.rulesets or s.status != "ok"]
-        if answers := self._answers(files, {host for s in speaking for host, _ in s.hosts}):
-            speaking.append(answers)
-        files = speaking
-        files.sort(key=lambda s: (s.signal, s.file, s.sha256))
-        return files + list(self._list_sources.values())
+        silent = [s for s in files if not s.rulesets and s.status == "ok"]
+        hosts = {host for s in speaking for host, _ in s.hosts}
+        for kind in sorted({(s.signal, s.file) for s in silent}):
+            same = [s for s in silent if (s.signal, s.file) == kind]
+            if answers := self._answers(same, hosts):
+                speaking.append(answers)
+        speaking.sort(key=lambda s: (s.signal, s.file, s.sha256))
+        return speaking + list(self._list_sources.values())
 
-    def _answers(self, files: list[_Source], speaking: set[str]) -> _Source | None:
-        """Files that refuse nothing, of hosts for which another host would speak without them."""
+    def _answers(self, silent: list[_Source], speaking: set[str]) -> _Source | None:
+        """Files of a kind that refuse nothing, of hosts for which another would speak without them."""
         hosts: dict[tuple[str, bool], str | None] = {}
-        for source in files:
-            if source.rulesets or source.status != "ok":
-                continue
+        for source in silent:
             for (host, below), day in source.hosts.items():
                 others = {host.rpartition(":")[0]} if ":" in host else set()
                 if self._spec.www:
@@ -332,7 +351,7 @@ class PolicyCompiler:
                     hosts[host, below] = day
         if not hosts:
             return None
-        return _Source(Signal.ROBOTS, snapshot.ROBOTS, "", "ok", [], hosts)
+        return _Source(silent[0].signal, silent[0].file, "", "ok", [], hosts)
 
 
 def _listed(entry: optout_list.OptOut, sha256: str) -> dict[str, Any]:
@@ -349,13 +368,13 @@ def _listed(entry: optout_list.OptOut, sha256: str) -> dict[str, Any]:
 def is_robots_txt(body: bytes, parsed: RobotsFile) -> bool:
     """Whether a file without any group is a robots.txt all the same.
 
-    Empty ones are, and such as hold comments or fields. A page, a JSON message, a sentence or octets
-    of some other kind that a server sent instead are not.
+    Empty ones are, such as hold comments alone, and such as hold a field that is known. A page, a
+    JSON message, a sentence or octets of some other kind that a server sent instead are not.
     """
     if looks_like_html(body):
         return False
-    lines = [line.strip(_BLANK) for line in parsed.lines]
-    return not any(lines) or any(_FIELD.match(line) for line in lines)
+    said = [line for raw in parsed.lines if (line := raw.partition("#")[0].strip(_BLANK))]
+    return not said or any(map(_FIELD.match, said))
 
 
 def looks_like_html(body: bytes) -> bool:
@@ -367,7 +386,8 @@ def looks_like_html(body: bytes) -> bool:
 
 def shown_lines(body: bytes) -> list[str]:
     """The lines of a file other than robots.txt, as its line numbers count them."""
-    text = body.decode("utf-8-sig", "replace")
+    utf16 = body.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = body.decode("utf-16" if utf16 else "utf-8-sig", "replace")
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 

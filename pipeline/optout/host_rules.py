@@ -91,14 +91,14 @@ class HostRules:
             bits |= mask
         _, rule = min(of_first, key=lambda f: f[0] & -f[0])
         source = self._sources[number]
-        texts = next(t for _, r, t in source.rulesets if rule in r.rules)
+        text = next((said[rule] for _, _, said in source.rulesets if rule in said), None)
         files, hashes, row = source.described
         named = source.signal in _IN_ROBOTS
         return Refusal(
             signal=source.signal,
             signals=tuple(dict.fromkeys(self._sources[n].signal for n, _, _ in found)),
             agents=tuple(a for i, a in enumerate(self._agents) if bits >> i & 1) if named else (),
-            rule=texts.get(rule) or f"Disallow: {rule.pattern}",
+            rule=text or f"Disallow: {rule.pattern}",
             line=rule.line or None,
             file=files[row].as_py(),
             source_hash=hashes[row].as_py() or None,

@@ -72,6 +72,7 @@ class OptOutPolicy:
         )
         self.refusals: list[Refusal] = []
         self._codes: dict[Refusal, int] = {}
+        self._canonical: dict[str, str | None] = {}
         self._hosts = HostIndex(PackedSources(sources), self.spec, header.agents, self._code)
         self._tags = (
             tags.TagIndex(path.with_name(header.tags["file"]), header.tags) if header.tags else None
@@ -163,7 +164,7 @@ class OptOutPolicy:
         names = encoded.dictionary.to_pylist()
         codes = pc.fill_null(encoded.indices, len(names)).to_numpy(zero_copy_only=False)
         numbers = np.append(self._hosts.numbers(names), SILENT)[codes]
-        shown = [self._shown(name) for name in names] if paths or self._is_raw else names
+        shown = self._shown(names) if paths or self._is_raw else names
         hosts = keys if shown == names else pa.array(shown, pa.string()).take(encoded.indices)
         return _Where(hosts, numbers, plain, lengths.astype(np.int64), paths)
 
@@ -171,11 +172,15 @@ class OptOutPolicy:
     def _is_raw(self) -> bool:
         return not self.spec.canonical_hosts
 
-    def _shown(self, key: str) -> str | None:
-        """The canonical host behind a key, ``None`` where there is none."""
-        if self._is_raw:
-            return canonical_or_empty(key) or None
-        return key.rpartition(":")[0] if has_port(key) else key
+    def _shown(self, keys: list[str]) -> list[str | None]:
+        """The canonical host behind each key, ``None`` where there is none."""
+        if not self._is_raw:
+            return [key.rpartition(":")[0] if has_port(key) else key for key in keys]
+        known = self._canonical
+        for key in keys:
+            if key not in known:
+                known[key] = canonical_or_empty(key) or None
+        return [known[key] for key in keys]
 
     def _locate_one(self, url: str) -> tuple[str, str | None] | None:
         """Key of a URL that is written in an unusual way, and its comparable path."""

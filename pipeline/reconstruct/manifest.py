@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any
 
 from datatrove.pipeline.base import PipelineStep
@@ -19,6 +20,8 @@ from pipeline.reconstruct.settings import described
 ENGINE_VERSION = 1
 """Raised whenever the same inputs could give another output; a golden file holds it to its word."""
 NAME = "manifest.json"
+_LIBRARIES = ("idna", "phonenumbers")
+"""Their tables decide what is a host and what a telephone number, and change with their version."""
 _DECIDES = ("name", "dataset", "stages", "text", "id", "url", "language", "tokens")
 """What of a recipe the output depends on; the rest is told to people."""
 
@@ -49,6 +52,7 @@ def manifest(
         "format": 1,
         "engine_version": ENGINE_VERSION,
         "chunk_rows": CHUNK_ROWS,
+        "libraries": {name: version(name) for name in _LIBRARIES},
         "recipe": recipe.described(),
         "policy": {
             **header.spec,
@@ -114,7 +118,7 @@ def _difference(held: object, wanted: dict[str, Any]) -> str:
         return "its manifest is damaged"
     parts = [
         k
-        for k in ("engine_version", "recipe", "options", "steps", "chunk_rows")
+        for k in ("engine_version", "recipe", "options", "steps", "chunk_rows", "libraries")
         if held.get(k) != wanted[k]
     ]
     if held["policy"].get("version") != wanted["policy"]["version"]:

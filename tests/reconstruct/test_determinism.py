@@ -131,7 +131,7 @@ def test_the_fingerprint_is_of_what_decides(first: Any, tmp_path: Path) -> None:
     """Not of where it lies, nor of when the policy was compiled."""
     manifest = json.loads((first.folder / "out/manifest.json").read_text())
     assert set(manifest) == {
-        "format", "engine_version", "chunk_rows", "recipe", "policy", "options", "steps", "input",
+        "format", "engine_version", "chunk_rows", "libraries", "recipe", "policy", "options", "steps", "input",
         "fingerprint",
     }  # fmt: skip
     other = first.run(first.source, tmp_path / "other", removed="scrubbed")

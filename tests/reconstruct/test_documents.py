@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import gc
 import json
+import re
+import shutil
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -331,3 +336,20 @@ def test_an_error_in_a_step_leaves_no_text_in_the_log(world: Any) -> None:
         assert "ValueError" in logs
         assert "test_documents.py" in logs
         assert not [w for w in ("mountain", "grüezi", "postal", *world.planted) if w in logs]
+
+
+def test_the_example_of_the_documentation(world: Any) -> None:
+    """docs/reconstruct.md, as it stands there, in a script of its own."""
+    page = (Path(__file__).parents[2] / "docs/reconstruct.md").read_text(encoding="utf-8")
+    script = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert script is not None
+    world.corpus({"a.parquet": 300, "b.parquet": 20})
+    shutil.copy(world.policy, world.folder / "policy.parquet")
+    (world.folder / "script.py").write_text(script.group(1))
+    said = subprocess.run(
+        [sys.executable, "script.py"], cwd=world.folder, capture_output=True, text=True, check=True
+    )
+    rows = [row for name in ("a", "b") for row in ledger(world, f"{name}.parquet", "rebuilt")]
+    kept = sum(row["verdict"] == "keep" for row in rows)
+    assert said.stdout.split() == ["320", str(kept)]
+    assert "filter:LambdaFilter" in {row["signal"] for row in rows}

@@ -9,6 +9,7 @@ import typer
 
 from filter.errors import LetheError
 from lethe import __version__, optout, reconstruct
+from lethe.console import printable
 from lethe.demo import demo
 from pipeline.collection import rare_collection
 
@@ -47,7 +48,7 @@ def main() -> None:
         with rare_collection():
             app()
     except LetheError as error:
-        typer.echo(f"lethe: {error}", err=True)
+        typer.echo(f"lethe: {printable(str(error))}", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("lethe: interrupted; the same command goes on where it was.", err=True)

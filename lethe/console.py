@@ -51,3 +51,14 @@ def grouped(number: int) -> str:
 def share(part: int, whole: int) -> str:
     """A percentage with one decimal."""
     return f"{100 * part / whole:.1f}%" if whole else "0.0%"
+
+
+def printable(text: str) -> str:
+    """``text`` on one line, fit for a terminal: what is no visible character is escaped.
+
+    Rules are other people's words; a tab in one would shift the columns, an escape sequence would
+    steer the terminal.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from filter.errors import InputError
-from lethe.console import corpus_extra, grouped, progress_bar
+from lethe.console import corpus_extra, grouped, printable, progress_bar
 
 app = typer.Typer(help="Gather opt-outs, compile them, explain verdicts.", no_args_is_help=True)
 
@@ -207,17 +207,6 @@ def _one_line(row: dict[str, Any]) -> str:
         row["url"],
     )
     return "\t".join(map(printable, fields))
-
-
-def printable(text: str) -> str:
-    """``text`` on one line, fit for a terminal: what is no visible character is escaped.
-
-    Rules are other people's words; a tab in one would shift the columns, an escape sequence would
-    steer the terminal.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @app.command()

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lethe.cli import main
-from lethe.optout import printable
+from lethe.console import printable
 
 ALL = b"User-agent: *\nDisallow: /\n"
 ROBOTS = b"# rules\nUser-agent: GPTBot\nUser-agent: CCBot\nDisallow: /private/ # no\n"

@@ -73,9 +73,24 @@ def resolve(recipe: Recipe, schema: pa.Schema, name: str) -> Columns:
         url=url,
         language=_first(recipe.language, schema, of_text=True),
         tokens=tokens,
-        pages=tuple(
-            c for c in PAGE_COLUMNS if c in schema.names and _is_text(schema.field(c).type)
-        ),
+        pages=tuple(c for c in PAGE_COLUMNS if c in schema.names and _says(schema, c, name)),
+    )
+
+
+def _says(schema: pa.Schema, column: str, name: str) -> bool:
+    """Whether a page column can say something: text, or a number or truth value for TDMRep.
+
+    Raises:
+        WrongColumns: it is of another type; a refusal in it must not be lost.
+    """
+    kind = schema.field(column).type
+    if pa.types.is_null(kind):
+        return False
+    if _is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        return True
+    raise WrongColumns(
+        f"Column {column!r} of {name} is {kind}: what a page says of itself must be text; convert "
+        "the column or leave it out."
     )
 
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from filter.errors import MalformedHost
 from filter.hosts import split_authority
 from pipeline.errors import UnreadableFile, UnreadableSource
 from pipeline.optout import snapshot, tags
 from pipeline.optout.agents import AgentSet
-from pipeline.optout.policy_file import HOST, RULESET, SCHEMA, Header, write
+from pipeline.optout.bodies import is_robots_txt, shown_lines
+from pipeline.optout.policy_file import Header, write
 from pipeline.optout.robots import RobotsFile
 from pipeline.optout.rules import Rule
-from pipeline.optout.sieve import Sieve, sieve_of
 from pipeline.optout.signals import (
     Signal,
     ai_txt,
@@ -31,40 +28,18 @@ from pipeline.optout.signals import (
     rsl,
     tdmrep,
 )
+from pipeline.optout.source_rows import SourceRow, Stored, table_of
 from pipeline.optout.spec import Fall, PolicySpec
 
 OPTOUT_LIST = "opt-out list"
 """What a source from such a list calls its file; two names of one list decide alike."""
-
-Stored = tuple[str, bool, int, str | None]
-"""Pattern, whether it allows, line, and the line's text where the rule does not say it all."""
-_HTML = (b"<!doctype html", b"<html", b"<head", b"<body", b"<h1", b"<!--")
-_BLANK = " \t\n\v\f\r\ufeff\xef\xbb\xbf"
-_FIELD = re.compile(
-    r"(?:user[- ]?agent|d?is+al+ow|allow|noindex|site-?maps?|crawl[- ]delay|host|clean-param"
-    r"|request[- ]rate|visit[- ]time|license|content-usage|content-signal)\s*:",
-    re.IGNORECASE,
-)
-"""What stands before the colon of a line of a robots.txt, also outside of groups."""
-
-
-@dataclass(slots=True)
-class _Source:
-    """One signal of one file body, and whom it speaks for."""
-
-    signal: Signal
-    file: str
-    sha256: str
-    status: str
-    rulesets: list[tuple[int, list[Stored]]]
-    hosts: dict[tuple[str, bool], str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
     """What a file of a snapshot comes to."""
 
-    sources: tuple[_Source, ...] = ()
+    sources: tuple[SourceRow, ...] = ()
     state: str = ""
     """What is wrong with it, as it is counted."""
 
@@ -78,7 +53,7 @@ class PolicyCompiler:
         self._as_of = as_of
         self._everybody = (1 << len(agents.agents)) - 1
         self._by_body: dict[tuple[str, str], _File] = {}
-        self._list_sources: dict[tuple[str, int], _Source] = {}
+        self._list_sources: dict[tuple[str, int], SourceRow] = {}
         self._documents: dict[str, dict[str, Any]] = {}
         self._datasets: dict[str, dict[str, Any]] = {}
         self._tags: tags.Shards | None = None
@@ -168,7 +143,7 @@ class PolicyCompiler:
             datasets=dict(sorted(self._datasets.items())),
             tags=None if self._tags is None else self._tags.described(),
         )
-        return write(out, header, _table(self._all_sources()))
+        return write(out, header, table_of(self._all_sources()))
 
     # -- files of a snapshot -------------------------------------------------------------------
 
@@ -209,7 +184,7 @@ class PolicyCompiler:
             self._by_body[key] = _File((source,), state)
         return self._by_body[key]
 
-    def _parse(self, row: snapshot.Row, body: bytes, sha256: str) -> Iterator[_Source]:
+    def _parse(self, row: snapshot.Row, body: bytes, sha256: str) -> Iterator[SourceRow]:
         if row.file == snapshot.ROBOTS:
             yield from self._parse_robots(body, sha256)
             return
@@ -231,7 +206,7 @@ class PolicyCompiler:
             rulesets = [(self._everybody, self._stored(rules, shown_lines(body), str.strip))]
         yield self._readable(signal, row.file, sha256, rulesets)
 
-    def _parse_robots(self, body: bytes, sha256: str) -> Iterator[_Source]:
+    def _parse_robots(self, body: bytes, sha256: str) -> Iterator[SourceRow]:
         dialect = self._spec.dialect
         parsed = dialect.parse(body)
         if not parsed.groups and not is_robots_txt(body, parsed):
@@ -255,11 +230,11 @@ class PolicyCompiler:
                 if any(not r.allow for r in rules):
                     rulesets.append((mask, self._stored(rules, parsed.lines, dialect.shown)))
             if rulesets:
-                yield _Source(signal, snapshot.ROBOTS, sha256, "ok", rulesets)
+                yield SourceRow(signal, snapshot.ROBOTS, sha256, "ok", rulesets)
 
     def _robots_source(
         self, parsed: RobotsFile, chosen: dict[tuple[int, ...], int], sha256: str
-    ) -> _Source:
+    ) -> SourceRow:
         rulesets = []
         shown = self._spec.dialect.shown
         if Signal.ROBOTS in self._spec.signals:
@@ -276,9 +251,9 @@ class PolicyCompiler:
     @staticmethod
     def _readable(
         signal: Signal, file: str, sha256: str, rulesets: list[tuple[int, list[Stored]]]
-    ) -> _Source:
+    ) -> SourceRow:
         """A file that refuses nothing is kept all the same: it answers, so nobody else does for it."""
-        return _Source(signal, file, sha256 if rulesets else "", "ok", rulesets)
+        return SourceRow(signal, file, sha256 if rulesets else "", "ok", rulesets)
 
     @staticmethod
     def _stored(
@@ -294,16 +269,18 @@ class PolicyCompiler:
             stored.append((pattern, allow, line, text))
         return stored
 
-    def _everywhere(self, signal: Signal, file: str, sha256: str, status: str, why: str) -> _Source:
+    def _everywhere(
+        self, signal: Signal, file: str, sha256: str, status: str, why: str
+    ) -> SourceRow:
         """A source that refuses everybody everything, though no line of it says so."""
-        return _Source(signal, file, sha256, status, [(self._everybody, [("/", False, 0, why)])])
+        return SourceRow(signal, file, sha256, status, [(self._everybody, [("/", False, 0, why)])])
 
-    def _unreadable(self, signal: Signal, file: str, sha256: str) -> _Source:
+    def _unreadable(self, signal: Signal, file: str, sha256: str) -> SourceRow:
         """A file that cannot be understood; the policy says which way it falls."""
         if self._spec.unreadable is Fall.DROP and signal in self._spec.signals:
             why = "(unreadable: the policy drops it)"
             return self._everywhere(signal, file, sha256, "unreadable", why)
-        return _Source(signal, file, sha256, "unreadable", [])
+        return SourceRow(signal, file, sha256, "unreadable", [])
 
     # -- opt-out list --------------------------------------------------------------------------
 
@@ -314,7 +291,7 @@ class PolicyCompiler:
         assert target is not None
         host, rule = target
         text = f"{entry.scope} opt-out, request {entry.request_id}"
-        source = _Source(
+        source = SourceRow(
             Signal.OPTOUT,
             OPTOUT_LIST,
             sha256,
@@ -325,7 +302,7 @@ class PolicyCompiler:
         source.hosts[host, subdomains] = entry.effective.isoformat()
         self._list_sources[sha256, entry.line] = source
 
-    def _all_sources(self) -> list[_Source]:
+    def _all_sources(self) -> list[SourceRow]:
         files = [s for file in self._by_body.values() for s in file.sources if s.hosts]
         speaking = [s for s in files if s.rulesets or s.status != "ok"]
         silent = [s for s in files if not s.rulesets and s.status == "ok"]
@@ -337,7 +314,7 @@ class PolicyCompiler:
         speaking.sort(key=lambda s: (s.signal, s.file, s.sha256))
         return speaking + list(self._list_sources.values())
 
-    def _answers(self, silent: list[_Source], speaking: set[str]) -> _Source | None:
+    def _answers(self, silent: list[SourceRow], speaking: set[str]) -> SourceRow | None:
         """Files of a kind that refuse nothing, of hosts for which another would speak without them."""
         hosts: dict[tuple[str, bool], str | None] = {}
         for source in silent:
@@ -351,7 +328,7 @@ class PolicyCompiler:
                     hosts[host, below] = day
         if not hosts:
             return None
-        return _Source(silent[0].signal, silent[0].file, "", "ok", [], hosts)
+        return SourceRow(silent[0].signal, silent[0].file, "", "ok", [], hosts)
 
 
 def _listed(entry: optout_list.OptOut, sha256: str) -> dict[str, Any]:
@@ -363,82 +340,3 @@ def _listed(entry: optout_list.OptOut, sha256: str) -> dict[str, Any]:
         "file": OPTOUT_LIST,
         "sha256": sha256,
     }
-
-
-def is_robots_txt(body: bytes, parsed: RobotsFile) -> bool:
-    """Whether a file without any group is a robots.txt all the same.
-
-    Empty ones are, such as hold comments alone, and such as hold a field that is known. A page, a
-    JSON message, a sentence or octets of some other kind that a server sent instead are not.
-    """
-    if looks_like_html(body):
-        return False
-    said = [line for raw in parsed.lines if (line := raw.partition("#")[0].strip(_BLANK))]
-    return not said or any(map(_FIELD.match, said))
-
-
-def looks_like_html(body: bytes) -> bool:
-    """Whether a page was served where a text file was asked for."""
-    head = body[:2048].replace(b"\0", b"").lower()
-    head = head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
-    return head.startswith(_HTML) or b"<html" in head
-
-
-def shown_lines(body: bytes) -> list[str]:
-    """The lines of a file other than robots.txt, as its line numbers count them."""
-    utf16 = body.startswith((b"\xff\xfe", b"\xfe\xff"))
-    text = body.decode("utf-16" if utf16 else "utf-8-sig", "replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-
-def _table(sources: list[_Source]) -> pa.Table:
-    hosts = [sorted((*key, day) for key, day in s.hosts.items()) for s in sources]
-    rulesets = [r for s in sources for r in s.rulesets]
-    rules = [rule for _, stored in rulesets for rule in stored]
-    sieves = [_sieve(s) for s in sources]
-    columns = [
-        pa.array([s.signal for s in sources], pa.string()),
-        pa.array([s.file for s in sources], pa.string()),
-        pa.array([s.sha256 for s in sources], pa.string()),
-        pa.array([s.status for s in sources], pa.string()),
-        _lists(hosts, _structs([h for of_source in hosts for h in of_source], HOST)),
-        _lists(
-            [s.rulesets for s in sources],
-            pa.StructArray.from_arrays(
-                [
-                    pa.array([mask for mask, _ in rulesets], pa.int64()),
-                    _lists(
-                        [stored for _, stored in rulesets],
-                        _structs(rules, RULESET[1].type.value_type),
-                    ),
-                ],
-                fields=list(RULESET),
-            ),
-        ),
-        *(pa.array([s[i] for s in sieves], SCHEMA.field(i - 3).type) for i in range(3)),
-    ]
-    return pa.table(dict(zip(SCHEMA.names, columns, strict=True))).cast(SCHEMA)
-
-
-def _sieve(source: _Source) -> Sieve:
-    """What the sieves of all rule sets of a source let through."""
-    second = third = needs = 0
-    for _, stored in source.rulesets:
-        one = sieve_of(stored)
-        second |= one[0]
-        third |= one[1]
-        needs |= one[2]
-    return Sieve(second, third, needs)
-
-
-def _structs(rows: Sequence[tuple[object, ...]], kind: pa.StructType) -> pa.StructArray:
-    columns = zip(*rows, strict=True) if rows else ((),) * kind.num_fields
-    arrays = [pa.array(c, f.type) for c, f in zip(columns, kind, strict=True)]
-    return pa.StructArray.from_arrays(arrays, fields=list(kind))
-
-
-def _lists(parts: Sequence[Sequence[object]], values: pa.Array) -> pa.ListArray:
-    offsets = [0]
-    for part in parts:
-        offsets.append(offsets[-1] + len(part))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)

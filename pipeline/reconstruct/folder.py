@@ -175,14 +175,17 @@ class Folder:
         for group in range(parquet.num_row_groups):
             yield from parquet.iter_batches(rows, row_groups=[group], use_threads=False)
 
+    def size(self, name: str) -> int:
+        """Octets of the file ``name``."""
+        return int(self._fs.size(self.path(name)))
+
     def described(self, name: str, look: Callable[[pa.Schema, str], object]) -> InputFile:
         """What tells the file ``name`` from others; ``look`` is shown its columns."""
-        path = self.path(name)
-        size = int(self._fs.size(path))
+        size = self.size(name)
         with self.parquet(name) as parquet:
             look(parquet.schema_arrow, name)
             rows = parquet.metadata.num_rows
-        tail = self._fs.cat_file(path, start=max(0, size - _TAIL), end=size)
+        tail = self._fs.cat_file(self.path(name), start=max(0, size - _TAIL), end=size)
         return InputFile(name, rows, size, hashlib.sha256(tail).hexdigest())
 
 

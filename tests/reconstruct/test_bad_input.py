@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,20 @@ def test_a_file_damaged_in_the_middle(world: Any, workers: int) -> None:
     (source / "b.parquet").write_bytes(whole)
     assert world.run(source, workers=workers).documents_out == expected.documents_out
     assert world.contents(out) == world.contents(world.folder / "expected")
+
+
+@pytest.mark.parametrize("rows", [10, 1500])
+def test_a_file_that_changes_while_the_run_goes_on(world: Any, rows: int) -> None:
+    """Whoever writes it again in between gets no half of each."""
+    source = world.corpus({"a.parquet": 700})
+    folder, files = inputs(str(source), lambda *_: None)
+    world.write(source / "a.parquet", world.documents(rows))
+    with pytest.raises(UnreadableFile, match=r"^a.parquet has changed since the run began"):
+        list(ReadChunks(folder, files).run())
+    # Of the same size, though with fewer rows than were promised:
+    promised = [replace(files[0], bytes=(source / "a.parquet").stat().st_size, rows=2000)]
+    with pytest.raises(UnreadableFile, match=f"^a.parquet is damaged behind row {rows}"):
+        list(ReadChunks(folder, promised).run())
 
 
 def test_any_flipped_bits_are_either_noticed_or_harmless(world: Any) -> None:

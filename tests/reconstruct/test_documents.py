@@ -218,6 +218,7 @@ def test_dropped_chunks_do_not_wait_with_their_texts(world: Any) -> None:
     assert python < 20_000_000
     rest = list(data)
     assert [c.table.num_rows for c in rest] == [0] * 58 + [1]
+    assert [c.survivors.tolist() for c in rest[-2:]] == [[], [49]]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

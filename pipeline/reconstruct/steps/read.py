@@ -50,6 +50,8 @@ class ReadChunks(PipelineStep):
                     leave_word(self.progress, rank, done)
 
     def _chunks(self, file: InputFile) -> Iterator[Chunk]:
+        if self.folder.size(file.name) != file.bytes:
+            raise UnreadableFile(f"{file.name} has changed since the run began: start it again.")
         with self.folder.parquet(file.name) as parquet:
             metadata = parquet.metadata
             counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]

@@ -86,8 +86,12 @@ def _says(schema: pa.Schema, column: str, name: str) -> bool:
     kind = schema.field(column).type
     if pa.types.is_null(kind):
         return False
-    if _is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+    whole = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+    if _is_text(kind) or (whole and column == "tdm_reservation"):
         return True
+    if whole or pa.types.is_floating(kind):
+        if column != "tdm_reservation":
+            return False  # no number says noai
     raise WrongColumns(
         f"Column {column!r} of {name} is {kind}: what a page says of itself must be text; convert "
         "the column or leave it out."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from datatrove.pipeline.base import PipelineStep
 
 from pipeline.reconstruct.chunk import Chunk
@@ -48,6 +49,9 @@ class ScrubText(PipelineStep):
         result = scrubber.scrub(column)
         if not result.documents:
             return table, result
-        new = result.column if dictionary is None else result.column.dictionary_encode()
+        new = result.column
+        if dictionary is not None:
+            # Scrubbing never makes more distinct texts, so the width of the indices still does.
+            new = pc.cast(new.dictionary_encode(), dictionary)
         at = table.schema.get_field_index(self.column)
         return table.set_column(at, table.schema.field(at), pa.chunked_array([new])), result

@@ -89,9 +89,8 @@ def _says(schema: pa.Schema, column: str, name: str) -> bool:
     whole = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
     if _is_text(kind) or (whole and column == "tdm_reservation"):
         return True
-    if whole or pa.types.is_floating(kind):
-        if column != "tdm_reservation":
-            return False  # no number says noai
+    if column != "tdm_reservation" and (whole or pa.types.is_floating(kind)):
+        return False  # no number says noai
     raise WrongColumns(
         f"Column {column!r} of {name} is {kind}: what a page says of itself must be text; convert "
         "the column or leave it out."

@@ -50,9 +50,6 @@ def main() -> None:
     except LetheError as error:
         typer.echo(f"lethe: {printable(str(error))}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("lethe: interrupted; the same command goes on where it was.", err=True)
-        sys.exit(130)
     except BrokenPipeError:
         # Whoever read our output has enough; Python would complain once more at exit.
         sys.stdout = None

@@ -30,7 +30,7 @@ from pipeline.reconstruct.steps.decide import ApplyPolicy
 from pipeline.reconstruct.steps.documents import between
 from pipeline.reconstruct.steps.read import ReadChunks
 from pipeline.reconstruct.steps.scrub import ScrubText
-from pipeline.reconstruct.steps.write import DATA, LEDGER, STATE, WriteChunks
+from pipeline.reconstruct.steps.write import DATA, LEDGER, REMOVED, STATE, WriteChunks
 
 _REMOVED = ("none", "scrubbed", "verbatim")
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
@@ -230,6 +230,8 @@ def _finished(out: Folder, file: InputFile) -> bool:
         if state is None or state.get("rows_in") != file.rows:
             return False
         rows = {DATA: state.get("rows_out"), LEDGER: file.rows}
+        if state.get("rows_removed"):
+            rows[REMOVED] = state["rows_removed"]
         return all(_rows(out, f"{part}/{file.name}") == count for part, count in rows.items())
     except (UnreadableFile, AttributeError):
         return False

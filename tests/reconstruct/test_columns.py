@@ -44,6 +44,13 @@ def test_every_recipe_finds_its_first_candidates(name: str) -> None:
         ("fineweb", {"language": pa.int32()}, {"language": None}),
         ("fineweb", {}, {"language": None, "tokens": None, "pages": ()}),
         ("fineweb", {"meta_robots": TEXT, "x_robots_tag": pa.int8()}, {"pages": ("meta_robots",)}),
+        (
+            "fineweb",
+            {"meta_robots": pa.null(), "x_robots_tag": CATEGORY},
+            {"pages": ("x_robots_tag",)},
+        ),
+        ("fineweb", {"tdm_reservation": pa.int8()}, {"pages": ("tdm_reservation",)}),
+        ("fineweb", {"tdm_reservation": pa.bool_()}, {"pages": ("tdm_reservation",)}),
         ("dclm-edu", {"url": None, "metadata": TEXT}, {"url": "metadata:url"}),
         (
             "dclm-edu",
@@ -73,6 +80,8 @@ def test_what_is_found(name: str, given: dict[str, Any], expected: dict[str, Any
         ("fineweb", {"text": pa.binary()}, "Column 'text' of a.parquet is binary: it must be text"),
         ("fineweb", {"id": pa.int64()}, "Column 'id' of a.parquet is int64: ids must be text"),
         ("fineweb", {"url": pa.list_(TEXT)}, "URLs must be text"),
+        ("fineweb", {"meta_robots": pa.list_(TEXT)}, "Column 'meta_robots' of a.parquet is list"),
+        ("fineweb", {"tdm_reservation": pa.float32()}, "must be text; convert the column or leave"),
         ("dclm-edu", {"url": None, "metadata": pa.int64()}, "no URLs"),
         ("dclm-edu", {"url": None, "metadata": pa.struct([("a", TEXT)])}, "no URLs"),
     ],

@@ -18,6 +18,9 @@ class PiiMode:
     triggers: Mapping[IdentifierKind, str]
     """Per kind a pattern (on UTF-8 octets; common subset of RE2 and Hyperscan) without whose match
     the judge finds nothing."""
+    settles: bool
+    """Whether texts are scrubbed until nothing is found: an identifier that touched another one may be
+    found only once that one is gone."""
     find: Callable[[str, frozenset[IdentifierKind]], list[Span]]
     """Spans of the given kinds in a text, ascending, not overlapping."""
 
@@ -28,9 +31,9 @@ def _strict(text: str, kinds: frozenset[IdentifierKind]) -> list[Span]:
 
 MODES = {
     "strict": PiiMode(
-        "strict", {kind: module.TRIGGER for kind, module in RECOGNISERS.items()}, _strict
+        "strict", {kind: module.TRIGGER for kind, module in RECOGNISERS.items()}, True, _strict
     ),
-    "apertus": PiiMode("apertus", apertus.TRIGGERS, apertus.find),
+    "apertus": PiiMode("apertus", apertus.TRIGGERS, False, apertus.find),
 }
 """``none`` is the absence of a mode, not one of them."""
 

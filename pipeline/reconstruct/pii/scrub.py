@@ -25,8 +25,12 @@ class Scrubbed:
     """Documents in which at least one marker was put."""
 
 
+_PASSES = 10
+"""A text is looked through again until nothing is found; a hostile one not for ever."""
+
+
 class Scrubber:
-    """Replaces personal data by markers. Pure and idempotent: markers contain nothing to find."""
+    """Replaces personal data by markers. Pure; scrubbing a scrubbed text changes nothing."""
 
     def __init__(self, mode: PiiMode, *, use_hyperscan: bool = True) -> None:
         self._mode = mode
@@ -50,9 +54,12 @@ class Scrubber:
         for row, text in zip(rows, texts, strict=True):
             if text is None:
                 continue
-            spans = self._mode.find(text, frozenset(suspects[row]))
-            if spans:
-                changed[row] = with_markers(text, spans)
+            kinds = frozenset(suspects[row])
+            for _ in range(_PASSES if self._mode.settles else 1):
+                spans = self._mode.find(text, kinds)
+                if not spans:
+                    break
+                changed[row] = text = with_markers(text, spans)  # noqa: PLW2901
                 replaced.update(str(span.kind) for span in spans)
         if not changed:
             return Scrubbed(column, replaced, 0)

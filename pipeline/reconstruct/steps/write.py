@@ -53,7 +53,7 @@ class WriteChunks(PipelineStep):
 
     def _write_file(self, chunk: Chunk, rest: Iterator[Chunk]) -> None:
         name = chunk.file
-        rows_in = rows_out = scrubbed = 0
+        rows_in = rows_out = rows_removed = scrubbed = 0
         replaced: Counter[str] = Counter()
         with ExitStack() as files:
             ledger_path = files.enter_context(self.out.writing(f"{LEDGER}/{name}"))
@@ -61,7 +61,8 @@ class WriteChunks(PipelineStep):
             schema = chunk.table.schema
             writer = files.enter_context(self._writer(data_path, schema))
             ledger_writer = files.enter_context(_LedgerWriter(ledger_path, self.policy_version))
-            removed_writer = None
+            removed_writer: pq.ParquetWriter | None = None
+            removed_path = Path()
             while True:
                 rows_in += chunk.rows
                 rows_out += chunk.table.num_rows
@@ -72,19 +73,24 @@ class WriteChunks(PipelineStep):
                     writer.write_table(chunk.table, row_group_size=chunk.rows)
                 if chunk.removed is not None and chunk.removed.num_rows:
                     if removed_writer is None:
-                        path = files.enter_context(self.out.writing(f"{REMOVED}/{name}"))
-                        removed_writer = files.enter_context(self._writer(path, schema))
+                        removed_path = files.enter_context(self.out.writing(f"{REMOVED}/{name}"))
+                        removed_writer = files.enter_context(self._writer(removed_path, schema))
                     removed_writer.write_table(chunk.removed)
+                    rows_removed += chunk.removed.num_rows
                 if chunk.last:
                     break
                 chunk = next(rest)
             writer.close()
             ledger_writer.close()
             digests = {"data": _sha256(data_path), "ledger": _sha256(ledger_path)}
+            if removed_writer is not None:
+                removed_writer.close()
+                digests["removed"] = _sha256(removed_path)
         state: dict[str, Any] = {
             "file": name,
             "rows_in": rows_in,
             "rows_out": rows_out,
+            "rows_removed": rows_removed,
             "pii": dict(sorted(replaced.items())),
             "documents_scrubbed": scrubbed,
             "sha256": digests,

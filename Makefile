@@ -39,7 +39,7 @@ unit: $(VENV)/.dev  ## Tests
 	$(BIN)/python -m pytest -m 'not soak'
 
 soak: $(VENV)/.dev  ## Long tests; LETHE_SOAK=1 is their full length, CI runs a part of it
-	LETHE_SOAK=$${LETHE_SOAK:-1} $(BIN)/python -m pytest -m soak
+	LETHE_SOAK=$${LETHE_SOAK:-1} $(BIN)/python -m pytest -m soak -rP
 
 bench: $(VENV)/.dev  ## Measurements, printed as ratios
 	$(BIN)/python benchmarks/run.py

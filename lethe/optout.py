@@ -165,6 +165,7 @@ def check(
             raise InputError(
                 "--jsonl reads everything from standard input: leave URLs and --policy out."
             )
+        checks.check_mode(mode)
         failed = 0
         for octets in typer.get_binary_stream("stdin"):
             if octets.strip():

@@ -43,6 +43,12 @@ def explain(policy: Path, urls: list[str]) -> Iterator[dict[str, Any]]:
         }
 
 
+def check_mode(mode: str) -> None:
+    """Raises `UnknownName` if there is no such mode."""
+    if mode not in DIALECTS:
+        raise UnknownName(f"There is no mode {mode!r}: use {' or '.join(DIALECTS)}.")
+
+
 def answer(line: str, mode: str) -> dict[str, Any]:
     """Answer one question ``{"robots" | "robots_b64", "agents", "url"}`` (JSON).
 
@@ -53,8 +59,7 @@ def answer(line: str, mode: str) -> dict[str, Any]:
     Raises:
         UnknownName: there is no such mode.
     """
-    if mode not in DIALECTS:
-        raise UnknownName(f"There is no mode {mode!r}: use {' or '.join(DIALECTS)}.")
+    check_mode(mode)
     try:
         body, agents, url = _read(line)
         path = _path(mode, url)

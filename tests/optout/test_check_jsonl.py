@@ -232,3 +232,9 @@ def test_an_unknown_mode_is_one_sentence():
     assert done.stdout == b""
     (sentence,) = done.stderr.decode().splitlines()
     assert "rfc9309 or protego" in sentence
+
+
+def test_an_unknown_mode_is_an_error_even_without_a_question():
+    found = run(b"", "--mode", "nope")
+    assert found.returncode == 2
+    assert b"rfc9309 or protego" in found.stderr

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.reconstruct.pii import MODES, Scrubber
@@ -44,8 +44,11 @@ def expected(mode: str, texts: list[str | None]) -> tuple[list[str | None], Coun
     result: list[str | None] = []
     for text in texts:
         spans = [] if text is None else MODES[mode].find(text, kinds)
-        found.update(str(s.kind) for s in spans)
-        result.append(None if text is None else with_markers(text, spans))
+        while spans:
+            found.update(str(s.kind) for s in spans)
+            text = with_markers(str(text), spans)  # noqa: PLW2901
+            spans = MODES[mode].find(text, kinds) if MODES[mode].settles else []
+        result.append(text)
     return result, found
 
 
@@ -67,6 +70,7 @@ def arrays(texts: list[str | None], kind: pa.DataType, before: int, after: int) 
     before=st.integers(0, 2),
     after=st.integers(0, 2),
 )
+@example(texts=["CH93 0076 2011 6238 5295 7+1 202-555-0143"], kind=pa.string(), before=0, after=0)
 def test_thinning_changes_nothing(
     mode: str, texts: list[str | None], kind: pa.DataType, before: int, after: int
 ) -> None:

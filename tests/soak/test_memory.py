@@ -86,6 +86,8 @@ def test_the_peak_is_flat(world: Any, scale: float, layout: str) -> None:
         peaks[size] = peak_of(world.command(source, out))
         assert pq.read_metadata(next((out / "ledger").glob("*"))).num_rows >= unit
     print(f"{layout}, {unit} documents and multiples: peak MB {peaks}")
-    assert peaks[16] < 1.15 * peaks[4], peaks
+    # A tenth of the length ends before the allocator has settled (1.12 was seen); keeping the texts, or
+    # the mapped file, would at least double the peak.
+    assert peaks[16] < 1.25 * peaks[4], peaks
     assert peaks[4] < 1.3 * peaks[1], peaks
     assert peaks[16] < 1000, peaks

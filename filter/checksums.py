@@ -15,3 +15,9 @@ def mod97(iban: str) -> bool:
 def ean13(digits: str) -> bool:
     """Whether 13 ASCII digits satisfy GS1's mod-10 check (weights 1 and 3, from the left)."""
     return (sum(map(int, digits[::2])) + 3 * sum(map(int, digits[1::2]))) % 10 == 0
+
+
+def luhn(digits: str) -> bool:
+    """Whether ASCII digits satisfy the Luhn check (ISO/IEC 7812-1, annex B)."""
+    doubled = (2 * int(d) for d in digits[-2::-2])
+    return (sum(map(int, digits[-1::-2])) + sum(d // 10 + d % 10 for d in doubled)) % 10 == 0

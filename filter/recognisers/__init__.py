@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from filter.identifiers import IdentifierKind
-from filter.recognisers import ahv, email, iban, ip, phone
+from filter.recognisers import ahv, credit_card, email, iban, ip, phone
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -44,6 +44,7 @@ RECOGNISERS: Mapping[IdentifierKind, Recogniser] = MappingProxyType(
         IdentifierKind.EMAIL: email,
         IdentifierKind.IBAN: iban,
         IdentifierKind.AHV: ahv,
+        IdentifierKind.CREDIT_CARD: credit_card,
         IdentifierKind.IP: ip,
         IdentifierKind.PHONE: phone,
     }
@@ -62,7 +63,7 @@ def find_all(
     Raises `InputError` where there is no such region.
     """
     spans: list[Span] = []
-    for kind in set(kinds):
+    for kind in RECOGNISERS.keys() & set(kinds):
         if kind is IdentifierKind.PHONE:
             spans.extend(phone.find(text, regions))
         else:

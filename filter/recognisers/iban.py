@@ -68,6 +68,27 @@ def _rest(country: str) -> re.Pattern[str] | None:
     return re.compile(rf"{body}(?!{_EDGE})")
 
 
+def length_of(country: str) -> int | None:
+    """How many characters the IBANs of a country (upper case) have; `None` where it has none."""
+    structure = _structures().get(country)
+    return None if structure is None else 4 + sum(map(int, re.findall("[0-9]+", structure)))
+
+
+def is_structured(iban: str) -> bool:
+    """Whether a string without separators, upper case, has its country's structure."""
+    rest = _rest(iban[:2])
+    return rest is not None and rest.fullmatch(iban, 4) is not None and _is_numbered(iban)
+
+
+def _is_numbered(iban: str) -> bool:
+    """Whether five digits stand in a row among the first sixteen of the BBAN.
+
+    A structure may allow letters throughout, but an account is numbered; without this, `TRIGGER`
+    could demand next to nothing.
+    """
+    return re.search("[0-9]{5}", iban[4:20]) is not None
+
+
 def find(text: str) -> Iterator[Span]:
     """The IBANs of a text, ascending; a value is upper-case and has no separators.
 
@@ -82,9 +103,7 @@ def find(text: str) -> Iterator[Span]:
         if found is None:
             continue
         iban = re.sub(f"[{_SEPARATORS}]", "", text[match.start() : found.end()]).upper()
-        # A structure may allow letters throughout, but an account is numbered: five digits in a row
-        # among the first sixteen of the BBAN. Without this, TRIGGER could demand next to nothing.
-        if mod97(iban) and re.search("[0-9]{5}", iban[4:20]):
+        if mod97(iban) and _is_numbered(iban):
             floor = found.end()
             yield Span(match.start(), floor, IdentifierKind.IBAN, iban)
 

@@ -1,0 +1,195 @@
+"""E-mail addresses, also spelt out, broken, emphasised, or touching the words around them.
+
+Around every ``@`` stand letters, digits and what separates them. What separates is not compared, so
+that it only matters where the address begins and ends. Where that is uncertain there are several
+readings; each costs a slow hash, and each is counted in the share of strangers that are hit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from filter.candidates.domains import TOP_LEVEL
+from filter.candidates.domains import LONGEST as LONGEST_TOP
+from filter.candidates.model import LONGEST_GAP, Candidate, Glyphs
+from filter.identifiers import IdentifierKind
+from filter.nv1 import fold
+from filter.phrases import is_spaceless
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SOFT = frozenset(".-_+*~`'^¦%$&")
+"""May stand within an address, or hide in it."""
+_LOCAL = 64
+_DOMAIN = 100
+"""Letters and digits on either side at most."""
+_GLUED = 14
+"""Letters of a touching word at most; and at least two, since nobody's word is one letter."""
+_LEAST = 4
+"""Letters and digits of a local part behind a touching word at least."""
+_MOST = 40
+"""Readings of one ``@`` at most."""
+
+
+def find(text: Glyphs, island: str, offset: int) -> Iterator[Candidate]:
+    """Every reading of every address of an island."""
+    behind = 0
+    at = island.find("@")
+    while at >= 0:
+        while behind < len(text.places) and text.places[behind] < offset + at:
+            behind += 1
+        readings = 0
+        for end, domain in _ends(text, behind):
+            for start in _starts(text, behind):
+                readings += 1
+                if readings > _MOST:
+                    break
+                value = f"{text.text[start:behind]}@{domain}"
+                yield Candidate(text.places[start], text.places[end], IdentifierKind.EMAIL, value)
+        at = island.find("@", at + 1)
+
+
+def _crossable(gap: str) -> bool:
+    return len(gap) <= LONGEST_GAP and all(c in _SOFT for c in gap)
+
+
+def _starts(text: Glyphs, behind: int) -> list[int]:
+    """Where the local part before the glyph ``behind`` may begin, the nearest edge first."""
+    last = behind - 1
+    if last < 0 or len(text.gaps[behind] if behind < len(text.gaps) else "") > LONGEST_GAP:
+        return []
+    starts: list[int] = []
+    first = last
+    floor = max(0, behind - _LOCAL)
+    while True:
+        while first > floor and _crossable(text.gaps[first]):
+            first -= 1
+        spelt = _is_spelt(text, first)
+        if not spelt:
+            starts.append(first)
+        gap = text.gaps[first]
+        # Over white space that an island joined: a line break, or letters spelt one by one.
+        if first <= floor or len(starts) > 2 or not _is_space(gap):
+            break
+        first -= 1
+    if first not in starts:
+        starts.append(first)
+    if spelt and first + 1 < last:
+        starts.append(first + 1)  # a word of one letter stood before it
+    starts += [s for s in _glued(text, starts[0], behind) if s not in starts]
+    return starts
+
+
+def _is_space(gap: str) -> bool:
+    return len(gap) <= LONGEST_GAP and all(c in " \n" or c in _SOFT for c in gap)
+
+
+def _is_spelt(text: Glyphs, glyph: int) -> bool:
+    """Whether white space stands on both sides of a glyph."""
+    after = text.gaps[glyph + 1] if glyph + 1 < len(text.gaps) else " "
+    return bool(text.gaps[glyph]) and _is_space(text.gaps[glyph]) and " " in after
+
+
+def _glued(text: Glyphs, start: int, behind: int) -> Iterator[int]:
+    """Where an address may begin behind a word, or a number, that touches it."""
+    digits = text.text[start].isdigit()
+    for at in range(start + 1, behind - 1):
+        if text.gaps[at]:
+            return
+        char, before = text.text[at], text.text[at - 1]
+        if is_spaceless(ord(before)) and not is_spaceless(ord(char)):
+            yield at
+            return
+        if digits:
+            if not char.isdigit():
+                yield at
+                return
+        elif char.isdigit():
+            return
+        elif at - start >= 2 and behind - at >= _LEAST and at - start <= _GLUED:
+            yield at
+
+
+def _ends(text: Glyphs, behind: int) -> Iterator[tuple[int, str]]:
+    """Last glyph and folded domain of every way to end the address, the longest first."""
+    size = len(text.text)
+    if behind >= size or len(text.gaps[behind]) > LONGEST_GAP:
+        return
+    stop = min(size, behind + _DOMAIN)
+    end = behind + 1
+    stops: list[int] = []
+    while True:
+        while end < stop and _crossable(text.gaps[end]):
+            if is_spaceless(ord(text.text[end])) and text.text[end - 1].isascii():
+                stops.append(end)
+            end += 1
+        if end < stop and _is_space(text.gaps[end]):
+            if not _is_spelt(text, end - 1):
+                stops.append(end)
+            if len(stops) > 3:
+                break
+            end += 1
+            continue
+        break
+    if end not in stops:
+        stops.append(end)
+    seen = set()
+    for number, edge in enumerate(stops):
+        for last in _label_ends(text, behind, edge, crossed=number > 0):
+            domain = _domain(text, behind, last)
+            if domain not in seen:
+                seen.add(domain)
+                yield last - 1, domain
+
+
+def _label_ends(text: Glyphs, behind: int, edge: int, *, crossed: bool) -> Iterator[int]:
+    """Where a domain may end that reaches to ``edge``: there, or behind a last label inside."""
+    label = edge - 1
+    while label > behind and "." not in text.gaps[label]:
+        label -= 1
+    if label == behind:
+        if crossed and edge - behind > 4 and all(text.gaps[behind + 1 : edge]):
+            yield edge  # spelt out
+        return
+    name = text.text[label:edge]
+    known = name in TOP_LEVEL
+    spelt = all(text.gaps[behind + 1 : edge])
+    if known or spelt or (len(name) > 1 and not crossed):
+        yield edge
+    if known and len(name) < 4:
+        return
+    shorter = (n for n in range(min(len(name) - 1, LONGEST_TOP), 1, -1) if name[:n] in TOP_LEVEL)
+    yield from (label + n for n in list(shorter)[:3])
+    if not known:
+        # A sentence follows without a space: example.org.Please
+        inner = label - 1
+        while inner > behind and "." not in text.gaps[inner]:
+            inner -= 1
+        if inner > behind and text.text[inner:label] in TOP_LEVEL:
+            yield label
+
+
+def _domain(text: Glyphs, behind: int, end: int) -> str:
+    """The folded domain of some glyphs, internationalised labels read as Unicode."""
+    plain = text.text[behind:end]
+    if "xn" not in plain:
+        return plain
+    labels: list[str] = [""]
+    for at in range(behind, end):
+        gap = text.gaps[at] if at > behind else ""
+        if "." in gap:
+            labels.append("")
+        elif gap and set(gap) == {"-"}:
+            labels[-1] += gap
+        labels[-1] += text.text[at]
+    return "".join(map(_unicode, labels))
+
+
+def _unicode(label: str) -> str:
+    if label.startswith("xn--"):
+        try:
+            return fold(label[4:].encode("ascii").decode("punycode"))
+        except (UnicodeError, OverflowError):
+            pass
+    return label.replace("-", "")

@@ -1,0 +1,288 @@
+"""Where phrases of a bundle may stand in a text: letters in, hits for the slow hash out.
+
+Bulk and streams open candidates in different ways, many positions at once and one by one, and follow
+each with the same `Candidate`; so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from filter.fuse import Fuse
+from filter.identifiers import IdentifierKind
+from filter.nv1 import BREAK, OTHER, SEPARATORS
+from filter.phrases import (
+    ALPHABETIC,
+    DENSE,
+    GRAM_VALUE_BITS,
+    KINDS,
+    MASK,
+    SPACELESS,
+    WHOLE_VALUE_BITS,
+    Anchor,
+    Maps,
+    PhraseKey,
+    checkpoint,
+    gram_length,
+    is_spaceless,
+    lengths_behind,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from filter.reading import U32
+
+LONGEST_GAP = 12
+"""Separators between two letters of one phrase at most."""
+
+
+class Letters(NamedTuple):
+    """The letters and digits of a reading, in parallel arrays."""
+
+    codes: U32
+    places: npt.NDArray[np.int64]
+    """Where each stands in the reading."""
+    touching: npt.NDArray[np.bool_]
+    """No separator stands before it."""
+    broken: npt.NDArray[np.bool_]
+    """No phrase reaches it from before."""
+    edges: npt.NDArray[np.bool_]
+    """A word may begin with it."""
+    addressed: npt.NDArray[np.bool_]
+    """An @ or a slash stands directly before it."""
+
+
+class Hit(NamedTuple):
+    """A phrase that only its slow hash can tell from a listed one."""
+
+    first: int
+    """Number of its first letter."""
+    last: int
+    kind: IdentifierKind
+    anchor: Anchor
+    code: int
+    """What the upper 16 bits of the slow hash must be."""
+
+
+_SEPARATES = np.array([chr(c) in SEPARATORS for c in range(256)])
+assert ord(OTHER) < 256
+
+
+def letters_of(reading: U32) -> Letters:
+    """The letters of a reading; both ends of it are breaks."""
+    separates = _SEPARATES[np.minimum(reading, 255)]
+    separates &= reading < 256
+    places = np.flatnonzero(~separates)
+    codes = reading[places]
+    gaps = np.diff(places, prepend=-1) - 1
+    breaks = np.cumsum(reading == ord(BREAK))[places]
+    broken = (gaps > LONGEST_GAP) | (np.diff(breaks, prepend=-1) != 0)
+    marks = np.cumsum((reading == ord("@")) | (reading == ord("/")))[places]
+    addressed = np.diff(marks, prepend=0) != 0
+    edges = broken | (gaps > 0)
+    if len(codes) and codes.max() >= SPACELESS[0][0]:
+        spaceless = np.zeros(len(codes), np.bool_)
+        for first, last in SPACELESS:
+            spaceless |= (codes >= first) & (codes <= last)
+        edges |= spaceless
+        edges[1:] |= spaceless[:-1]
+    return Letters(codes, places, (gaps == 0) & ~broken, broken, edges, addressed)
+
+
+class Candidate:
+    """One place where a phrase may have begun, letter by letter."""
+
+    __slots__ = (
+        "anchor",
+        "first",
+        "gram",
+        "index",
+        "last",
+        "length",
+        "one",
+        "past_half",
+        "possible",
+        "two",
+    )
+
+    def __init__(self, index: PhraseIndex, anchor: Anchor, first: int, gram: int) -> None:
+        self.index = index
+        self.anchor = anchor
+        self.first = first
+        """Number of its first letter."""
+        self.gram = gram
+        self.one = self.two = self.length = 0
+        self.possible: tuple[int, ...] = (gram,)
+        """Lengths of phrases that the prefixes so far allow."""
+        self.last = gram
+        """The longest phrase that may still come of it."""
+        self.past_half = False
+
+    def push(self, code: int) -> int:
+        """Take one letter; what *wholes* says of a whole phrase, -1 where there is none."""
+        index = self.index
+        key = index.key
+        self.one = one = self.one * key.base1 + code & MASK
+        self.two = two = self.two * key.base2 + code & MASK
+        self.length = length = self.length + 1
+        if length < self.gram:
+            return -1
+        x = one + length * key.length + self.anchor * key.anchor & MASK
+        found = -1
+        if length in self.possible:
+            found = index.wholes.get(x, two)
+            if found >> WHOLE_VALUE_BITS:
+                found = -1
+        if length <= self.last and (behind := lengths_behind(self.gram)[length]):
+            if not index.halves.get(x, two):
+                self.possible += behind
+                self.past_half = True
+        return found
+
+    def is_open(self) -> bool:
+        """Whether a listed phrase may still become whole with the letters that follow."""
+        length = self.length
+        return length < self.last and (
+            length < checkpoint(self.last, self.gram) or self.possible[-1] > length
+        )
+
+
+class PhraseIndex:
+    """The maps of a bundle, ready to be asked."""
+
+    def __init__(self, key: PhraseKey, maps: Maps, anchors: frozenset[Anchor]) -> None:
+        self.key = key
+        self.grams = Fuse(maps.parameters[0], maps.grams)
+        self.halves = Fuse(maps.parameters[1], maps.halves)
+        self.wholes = Fuse(maps.parameters[2], maps.wholes)
+        self.anchors = anchors
+        """Those that occur; nothing is looked up for the others."""
+
+    def opening(self, anchor: Anchor, codes: list[int]) -> int:
+        """The longest length of a phrase that begins with these letters, 0 if none does."""
+        key = self.key
+        base, x = key.base1, 0
+        for code in codes:
+            x = x * base + code & MASK
+        x = x + anchor * key.anchor & MASK
+        found = self.grams.get(x, x)
+        return 0 if found >> GRAM_VALUE_BITS else 4 * (found + 1)
+
+    def candidate(self, anchor: Anchor, first: int, codes: list[int], limit: int) -> Candidate:
+        """A candidate that was opened by these letters, all but the last taken."""
+        candidate = Candidate(self, anchor, first, len(codes))
+        candidate.last = limit
+        for code in codes[:-1]:
+            candidate.push(code)
+        return candidate
+
+    def scan(self, letters: Letters) -> list[Hit]:
+        """Every phrase in the text that the maps let through, in no order."""
+        found: list[Hit] = []
+        for anchor in self.anchors:
+            allowed = {
+                Anchor.WORDS: letters.edges,
+                Anchor.ADDRESSED: letters.addressed,
+                Anchor.NOWHERE: None,
+            }[anchor]
+            for gram in (ALPHABETIC, DENSE):
+                for start, limit in self._openings(letters.codes, allowed, anchor, gram):
+                    found += self._follow(letters, anchor, start, gram, limit)
+        return found
+
+    def _openings(
+        self, codes: U32, allowed: npt.NDArray[np.bool_] | None, anchor: Anchor, gram: int
+    ) -> Iterator[tuple[int, int]]:
+        """(first letter, longest phrase) of the candidates of one gram length."""
+        size = len(codes) - gram + 1
+        if size <= 0:
+            return
+        if gram == DENSE:
+            if codes.max() < SPACELESS[0][0]:
+                return
+            wanted = codes[:size] >= 0x3005
+        else:
+            wanted = np.ones(size, np.bool_)
+        if allowed is not None:
+            wanted &= allowed[:size]
+        base = np.uint32(self.key.base1)
+        step = 1 << 15
+        for low in range(0, size, step):
+            high = min(size, low + step)
+            if allowed is None and gram == ALPHABETIC:
+                starts = None
+                x = codes[low:high].copy()
+                for offset in range(1, gram):
+                    x *= base
+                    x += codes[low + offset : high + offset]
+            else:
+                starts = np.flatnonzero(wanted[low:high]) + low
+                if not len(starts):
+                    continue
+                x = codes[starts]
+                for offset in range(1, gram):
+                    x *= base
+                    x += codes[starts + offset]
+            x += np.uint32(anchor * self.key.anchor & MASK)
+            values = self.grams.get_array(x, x)
+            for at in np.flatnonzero(values < 1 << GRAM_VALUE_BITS).tolist():
+                start = int(starts[at]) if starts is not None else low + at
+                if gram_length(int(codes[start])) == gram:
+                    yield start, 4 * (int(values[at]) + 1)
+
+    def _follow(
+        self, letters: Letters, anchor: Anchor, start: int, gram: int, limit: int
+    ) -> Iterator[Hit]:
+        if anchor is Anchor.NOWHERE and cuts_number(letters, start):
+            return
+        end = min(len(letters.codes), start + limit)
+        broken = np.flatnonzero(letters.broken[start + 1 : end])
+        if len(broken):
+            end = start + 1 + int(broken[0])
+        codes = letters.codes[start:end].tolist()
+        if len(codes) < gram:
+            return
+        candidate = self.candidate(anchor, start, codes[:gram], limit)
+        for last in range(start + gram - 1, end):
+            value = candidate.push(codes[last - start])
+            if value >= 0 and ends(letters, anchor, last):
+                yield self.hit(candidate, last, value)
+            if not candidate.is_open():
+                break
+
+    def hit(self, candidate: Candidate, last: int, value: int) -> Hit:
+        """A whole phrase of a candidate, up to the letter ``last``."""
+        kinds = KINDS[candidate.anchor]
+        kind = kinds[min(value >> 16, len(kinds) - 1)]
+        return Hit(candidate.first, last, kind, candidate.anchor, value & 0xFFFF)
+
+
+def cuts_number(letters: Letters, start: int) -> bool:
+    """Whether the letter before ``start`` is a digit of the same number."""
+    return (
+        start > 0
+        and bool(letters.touching[start])
+        and may_not_touch(Anchor.NOWHERE, int(letters.codes[start - 1]), int(letters.codes[start]))
+    )
+
+
+def ends(letters: Letters, anchor: Anchor, last: int) -> bool:
+    """Whether a phrase may end with the letter ``last``."""
+    after = last + 1
+    if after == len(letters.codes) or not letters.touching[after]:
+        return True
+    return not may_not_touch(anchor, int(letters.codes[last]), int(letters.codes[after]))
+
+
+def may_not_touch(anchor: Anchor, last: int, after: int) -> bool:
+    """Whether a phrase that ends with ``last`` is none where ``after`` follows directly."""
+    if 0x11A8 <= after <= 0x11FF:
+        return True  # the consonant belongs to the syllable
+    if anchor is Anchor.WORDS:
+        return not (is_spaceless(last) or is_spaceless(after))
+    return chr(last).isdigit() and chr(after).isdigit()

@@ -1,0 +1,85 @@
+"""How a filter is applied: frozen, with named profiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from filter.canonical import canonicalize
+from filter.errors import InputError
+from filter.identifiers import Identifier, IdentifierKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MARKERS: Mapping[IdentifierKind, str] = MappingProxyType(
+    {kind: f"[{kind.replace('_', ' ')} removed]" for kind in IdentifierKind}
+)
+"""What stands in the place of an identifier unless a policy says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterPolicy:
+    """What is looked for, what stands in its place, and what a text may cost."""
+
+    name: str = "standard"
+    kinds: frozenset[IdentifierKind] = frozenset(IdentifierKind)
+    """Kinds that are looked for; a bundle need not list all of them."""
+    markers: Mapping[IdentifierKind, str] = field(default_factory=lambda: MARKERS)
+    slow_hashes: int = 1024
+    """Distinct slow hashes of one text at most, counted in the order of the text. What comes after
+    them is removed undecided. Never a matter of time: the same text always reads the same."""
+    exempt: frozenset[Identifier] = frozenset()
+    """Identifiers that are let through, in canonical form: what a user has written themselves."""
+    generic: frozenset[IdentifierKind] = frozenset()
+    """Kinds that are removed, listed or not, by what they look like: whole texts only, and with
+    the extra ``presidio``."""
+
+    def __post_init__(self) -> None:
+        """Refuse what could not work.
+
+        Raises:
+            InputError: a negative budget, or a kind without a marker.
+        """
+        if self.slow_hashes < 0:
+            raise InputError("A budget of slow hashes cannot be negative: give 0 or more.")
+        if missing := self.kinds - self.markers.keys():
+            raise InputError(f"The policy has no marker for {', '.join(sorted(missing))}: add one.")
+
+    def exempting(
+        self, identifiers: Iterable[Identifier], regions: tuple[str, ...] = ("CH",)
+    ) -> FilterPolicy:
+        """The same policy that lets these identifiers through.
+
+        Raises:
+            InputError: one of them is not an identifier of its kind.
+        """
+        from dataclasses import replace
+
+        more = {Identifier(kind, canonicalize(kind, text, regions)) for kind, text in identifiers}
+        return replace(self, exempt=self.exempt | more)
+
+
+POLICIES: Mapping[str, FilterPolicy] = MappingProxyType(
+    {
+        "standard": FilterPolicy(),
+        "corpus": FilterPolicy(
+            name="corpus", markers={kind: f"<{kind}-pii>" for kind in IdentifierKind}
+        ),
+        "frugal": FilterPolicy(name="frugal", slow_hashes=64),
+    }
+)
+"""``standard`` for what a model says; ``corpus`` with the markers of Apertus' corpus; ``frugal`` for
+machines that can spare a second or two for a text, at most."""
+
+
+def policy(name: str) -> FilterPolicy:
+    """A policy by its name.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    if name not in POLICIES:
+        raise InputError(f"There is no filter policy {name!r}: use {', '.join(POLICIES)}.")
+    return POLICIES[name]

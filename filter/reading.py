@@ -1,0 +1,186 @@
+"""From a text to its reading, every character of which knows where it stands in the text.
+
+Before nv1 stands a bounded decoder: HTML's character references, percent-encoded UTF-8 (RFC 3986,
+section 2.1), and ``(at)`` and ``[dot]`` in brackets. It reads each once, never what it made itself.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from filter.nv1 import BREAK, OTHER, nv1
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    U32 = npt.NDArray[np.uint32]
+    Offsets = npt.NDArray[np.int64]
+
+IGNORED_RUN = 16
+"""Ignored characters in a row that hide nothing; one more is a break."""
+
+_IGNORED = 0xFFFFFFFF
+_LONGER = 0xFFFFFFFE
+"""In the array: folds to several characters."""
+
+_AT = "at|arroba|arobase|chiocciola"
+_DOT = "dot|punkt|point|punto"
+_T = "%[89ABab][0-9A-Fa-f]"
+"""A continuation octet of UTF-8."""
+_UTF8 = (
+    "%[0-7][0-9A-Fa-f]"
+    f"|%(?:[Cc][2-9A-Fa-f]|[Dd][0-9A-Fa-f]){_T}"
+    f"|%(?:[Ee]0%[ABab][0-9A-Fa-f]|[Ee][1-9A-Ca-cEeFf]{_T}|[Ee][Dd]%[89][0-9A-Fa-f]){_T}"
+    f"|%(?:[Ff]0%[9ABab][0-9A-Fa-f]|[Ff][1-3]{_T}|[Ff]4%8[0-9A-Fa-f]){_T}{_T}"
+)
+
+ENCODED_MARKS = "&%([{"
+"""A text without one of these decodes to itself."""
+LONGEST_ENCODED = 20
+"""Code points that one decoded character takes at most."""
+
+
+class Decoded(NamedTuple):
+    """A text with its encodings read; without offsets where it had none."""
+
+    text: str
+    starts: Offsets | None
+    ends: Offsets | None
+
+
+class Reading(NamedTuple):
+    """The reading of a text as an array, and where each of its characters stands."""
+
+    codes: U32
+    starts: Offsets | None
+    """Offsets into the text, in code points; `None` where character i is code point i."""
+    ends: Offsets | None
+
+    def text(self) -> str:
+        """The reading as a string."""
+        return self.codes.astype("<u4").tobytes().decode("utf-32-le")
+
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """Where characters ``first`` to ``last`` (included) stand in the text: start and end."""
+        if self.starts is None or self.ends is None:
+            return first, last + 1
+        return int(self.starts[first]), int(self.ends[last])
+
+
+@cache
+def encoded() -> re.Pattern[str]:
+    """What the decoder reads as one character."""
+    return re.compile(
+        r"&(?:#(?P<dec>[0-9]{1,7})|#[xX](?P<hex>[0-9A-Fa-f]{1,6})|(?P<name>[A-Za-z][A-Za-z0-9]{1,7}));"
+        rf"|(?P<utf8>{_UTF8})"
+        rf"|[(\[{{] {{0,2}}(?:(?P<at>(?i:{_AT}))|(?i:{_DOT})) {{0,2}}[)\]}}]"
+    )
+
+
+@cache
+def unfinished() -> re.Pattern[str]:
+    """At the end of a text: what might still become an encoded character."""
+    return re.compile(
+        r"(?:&(?:#?[0-9]{0,7}|#[xX][0-9A-Fa-f]{0,6}|[A-Za-z][A-Za-z0-9]{0,7})"
+        r"|%[0-9A-Fa-f]?|%[C-Fc-f][0-9A-Fa-f](?:%[0-9A-Fa-f]{0,2}){0,3}"
+        r"|[(\[{] {0,2}[A-Za-z]{0,10} {0,2})\Z"
+    )
+
+
+def decoded_character(match: re.Match[str]) -> str | None:
+    """What one match of `encoded` stands for; `None` where it stands for itself."""
+    if match["utf8"]:
+        return bytes.fromhex(match["utf8"].replace("%", "")).decode()
+    if match["name"]:
+        return nv1().entities.get(match["name"])
+    if match["dec"] or match["hex"]:
+        code = int(match["dec"] or match["hex"], 10 if match["dec"] else 16)
+        return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else None
+    return "@" if match["at"] else "."
+
+
+def decode(text: str) -> Decoded:
+    """Read the encodings of a text, from left to right, each once."""
+    if not any(mark in text for mark in ENCODED_MARKS):
+        return Decoded(text, None, None)
+    parts: list[str] = []
+    lengths: list[int] = []
+    widths: list[int] = []
+    done = 0
+    for match in encoded().finditer(text):
+        char = decoded_character(match)
+        if char is not None:
+            parts += (text[done : match.start()], char)
+            lengths += (match.start() - done, 1)
+            widths += (1, match.end() - match.start())
+            done = match.end()
+    if not parts:
+        return Decoded(text, None, None)
+    parts.append(text[done:])
+    lengths.append(len(text) - done)
+    widths.append(1)
+    ends = np.cumsum(np.repeat(np.array(widths, np.int64), lengths))
+    return Decoded("".join(parts), np.concatenate(([0], ends[:-1])), ends)
+
+
+class _Arrays(NamedTuple):
+    single: U32
+    """Code point -> the one character that it reads as, `_IGNORED` or `_LONGER`."""
+    width: npt.NDArray[np.uint8]
+    """Code point -> how many characters it reads as."""
+
+
+@cache
+def _arrays() -> _Arrays:
+    table = nv1().table
+    single = np.full(0x110000, ord(OTHER), np.uint32)
+    width = np.ones(0x110000, np.uint8)
+    for first, last in table.runs:
+        single[first : last + 1] = np.arange(first, last + 1, dtype=np.uint32)
+    syllables = np.arange(0xAC00, 0xD7A4)
+    single[syllables] = _LONGER
+    width[syllables] = np.where((syllables - 0xAC00) % 28 == 0, 2, 3)
+    for code, text in table.items():
+        width[code] = len(text)
+        single[code] = ord(text) if len(text) == 1 else _LONGER if text else _IGNORED
+    return _Arrays(single, width)
+
+
+def read(text: str) -> Reading:
+    """The reading of a text; the spans of one character that folds to several are the same."""
+    decoded = decode(text)
+    codes = np.frombuffer(decoded.text.encode("utf-32-le", "surrogatepass"), "<u4")
+    arrays = _arrays()
+    found = arrays.single[codes]
+    if not (found >= _LONGER).any():
+        return Reading(found, decoded.starts, decoded.ends)
+    width = arrays.width[codes]
+    _break_ignored_runs(found, width)
+    sources = np.repeat(np.arange(len(codes)), width)
+    read_as = found[sources]
+    first = np.cumsum(width, dtype=np.int64) - width
+    table = nv1().table
+    for at in np.flatnonzero(found == _LONGER).tolist():
+        place = int(first[at])
+        for offset, char in enumerate(table[int(codes[at])]):
+            read_as[place + offset] = ord(char)
+    if decoded.starts is None or decoded.ends is None:
+        return Reading(read_as, sources, sources + 1)
+    return Reading(read_as, decoded.starts[sources], decoded.ends[sources])
+
+
+def _break_ignored_runs(found: U32, width: npt.NDArray[np.uint8]) -> None:
+    """Read every 17th ignored character in a row as a break."""
+    ignored = found == _IGNORED
+    places = np.flatnonzero(ignored)
+    if len(places) <= IGNORED_RUN:
+        return
+    begins = np.concatenate(([True], np.diff(places) > 1))
+    starts = places[begins][np.cumsum(begins) - 1]
+    breaks = places[(places - starts + 1) % (IGNORED_RUN + 1) == 0]
+    found[breaks] = ord(BREAK)
+    width[breaks] = 1

@@ -16,7 +16,7 @@ from filter.identifiers import IdentifierKind
 from filter.nv1 import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 MOST = 48
 """Variants of one phrase at most; beyond it the later rules below make none."""
@@ -34,6 +34,29 @@ _CYRILLIC_ENDINGS = {
     "я": ("и", "ю", "ей", "е"),
 }
 """Singular endings of Russian nouns: masculine without ending, feminine in -а and -я."""
+
+
+_PLAIN = dict(
+    zip(
+        "абвгдезиклмнопрстуфыэъьіїєґў",
+        [*"abvgdeziklmnoprstufye", "", "", "i", "i", "e", "g", "u"],
+        strict=True,
+    )
+)
+"""Letters that all systems write alike (their marks aside)."""
+
+
+def _system(letters: str) -> dict[str, str]:
+    return dict(zip("ёжйхцчшщюя", letters.split(), strict=True))
+
+
+_SYSTEMS = (
+    _system("e zh i kh ts ch sh shch iu ia"),  # passports: ICAO Doc 9303
+    _system("yo zh y kh ts ch sh shch yu ya"),  # BGN/PCGN and the press
+    _system("e z j h c c s sc ju ja"),  # ISO 9 and libraries, marks dropped
+    _system("jo sch j ch z tsch sch schtsch ju ja"),  # German
+    _system("e j i kh ts tch ch chtch iou ia"),  # French
+)
 
 
 def variants(kind: IdentifierKind, text: str) -> tuple[Phrase, ...]:
@@ -56,11 +79,12 @@ def variants(kind: IdentifierKind, text: str) -> tuple[Phrase, ...]:
 
 
 def _spellings(kind: IdentifierKind, text: str) -> Iterator[Phrase]:
-    """An address with its umlauts spelt out; other kinds have one spelling."""
+    """An address with its umlauts spelt out; other kinds have the one spelling of their script."""
     if kind is IdentifierKind.POSTAL_ADDRESS:
         yield Phrase(fold(_spell_out(text)))
         yield Phrase(fold(re.sub("(?i)stra(?:ss|ß)e", "str", text)))
         yield Phrase(fold(re.sub("(?i)str\\.", "strasse", text)))
+    yield from map(Phrase, _cases(text))
 
 
 def _name(text: str) -> Iterator[Phrase]:
@@ -99,7 +123,14 @@ def _word(word: str) -> tuple[str, ...]:
     """The spellings of one word: folded, spelt out, and no longer spelt out."""
     plain, spelt = fold(word), fold(_spell_out(word))
     meant = _UNSPELT.sub(lambda m: m.group()[0], plain)
-    return tuple(dict.fromkeys((plain, spelt, meant)))
+    return tuple(dict.fromkeys((plain, spelt, meant, *_cases(word))))
+
+
+def _cases(text: str) -> Iterator[str]:
+    """Greek in small letters, capitals and as a title: not all of its capitals fold alike."""
+    if any("\u0370" <= c <= "\u03ff" or "\u1f00" <= c <= "\u1fff" for c in text):
+        for change in (str.lower, str.upper, str.title):
+            yield fold(change(text))
 
 
 def _spell_out(text: str) -> str:
@@ -109,19 +140,25 @@ def _spell_out(text: str) -> str:
 
 
 def _transliterated(words: list[str]) -> Iterator[Phrase]:
-    """A name of another script in Latin letters, as anyascii has it and with common changes."""
+    """A name of another script in Latin letters: Cyrillic in several systems, the rest in one."""
     if all(ord(c) < 0x370 for word in words for c in word):
         return
-    from anyascii import anyascii
+    if any("\u0400" <= c <= "\u04ff" for word in words for c in word):
+        latin = [[_in_latin(word.lower(), system) for word in words] for system in _SYSTEMS]
+    else:
+        from anyascii import anyascii
 
-    latin = [re.sub("[^a-z]", "", anyascii(word).lower()) for word in words]
-    for order in _orders(latin):
-        name = "".join(order)
-        yield Phrase(name)
-        yield Phrase(re.sub("iy$|yy$|ij$", "y", name))
-        yield Phrase(name.replace("iy", "y").replace("yu", "iu").replace("ya", "ia"))
-        yield Phrase(name.replace("kh", "h"))
-        yield Phrase(name.replace("ts", "c").replace("shch", "sch"))
+        latin = [[re.sub("[^a-z]", "", anyascii(word).lower()) for word in words]]
+    for name in latin:
+        for order in _orders(name):
+            yield Phrase("".join(order))
+    for name in latin:
+        for order in _orders([re.sub("(?:iy|yy|ij|yj|ii)$", "y", word) for word in name]):
+            yield Phrase("".join(order))
+
+
+def _in_latin(word: str, system: Mapping[str, str]) -> str:
+    return fold("".join(system.get(c, _PLAIN.get(c, c)) for c in word))
 
 
 def _inflected(words: list[str]) -> Iterator[Phrase]:

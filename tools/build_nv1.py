@@ -34,7 +34,7 @@ LOOKALIKES = dict(
         # Cyrillic
         "а=a в=b с=c ԁ=d е=e ҽ=e ԍ=g н=h һ=h і=i ӏ=l ј=j к=k м=m о=o р=p ԛ=q ѕ=s т=t ѵ=v ѡ=w ԝ=w х=x "
         "у=y ү=y "
-        # Greek; of two capitals, Ν and Υ, the small letters look like something else and win
+        # Greek; the capitals of ν and υ look like others, see CAPITALS
         "α=a β=b ε=e ζ=z η=h ι=i ϳ=j κ=k μ=m ν=v ο=o ρ=p τ=t υ=u χ=x "
         # Armenian
         "օ=o ս=u հ=h ո=n զ=q ց=g "
@@ -49,6 +49,10 @@ LOOKALIKES = dict(
 )
 """Letters of other scripts, case-folded, that look like a Latin one in a case (UTS #39, section 4:
 single characters only). Digits are never folded."""
+
+CAPITALS = {"Ν": "n", "Υ": "y"}
+"""Greek capitals that look like another letter than the small ones; a bundle lists words in which
+they occur in capitals too."""
 
 SKELETON = {"‐": "-", "‑": "-", "−": "-", "•": "*", "·": ".", "‧": ".", "・": ".", "。": "."}
 """Separators that stand for an ASCII one and that NFKC leaves alone."""
@@ -88,7 +92,7 @@ def is_modifier(char: str) -> bool:
 
 
 def folded(char: str) -> str:
-    once = unicodedata.normalize("NFKD", char).casefold()
+    once = "".join(CAPITALS.get(c, c) for c in unicodedata.normalize("NFKD", char)).casefold()
     return "".join(letter(c) for c in unicodedata.normalize("NFKD", once))
 
 

@@ -19,13 +19,13 @@ from filter.phrases import is_spaceless
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SOFT = frozenset(".-_+*~`'^¦%$&")
+_SOFT = frozenset(".-_+*~`'^%$&")
 """May stand within an address, or hide in it."""
 _LOCAL = 64
 _DOMAIN = 100
 """Letters and digits on either side at most."""
 _GLUED = 14
-"""Letters of a touching word at most; and at least two, since nobody's word is one letter."""
+"""Letters of a touching word at most."""
 _LEAST = 4
 """Letters and digits of a local part behind a touching word at least."""
 _MOST = 40
@@ -65,17 +65,17 @@ def _starts(text: Glyphs, behind: int) -> list[int]:
     while True:
         while first > floor and _crossable(text.gaps[first]):
             first -= 1
-        spelt = _is_spelt(text, first)
+        gap = text.gaps[first]
+        spelt = first > 0 and bool(gap) and _is_spelt(text, first)
         if not spelt:
             starts.append(first)
-        gap = text.gaps[first]
         # Over white space that an island joined: a line break, or letters spelt one by one.
         if first <= floor or len(starts) > 2 or not _is_space(gap):
             break
         first -= 1
     if first not in starts:
         starts.append(first)
-    if spelt and first + 1 < last:
+    if first + 1 < last and text.gaps[first + 1] and _is_space(text.gaps[first + 1]):
         starts.append(first + 1)  # a word of one letter stood before it
     starts += [s for s in _glued(text, starts[0], behind) if s not in starts]
     return starts
@@ -85,10 +85,10 @@ def _is_space(gap: str) -> bool:
     return len(gap) <= LONGEST_GAP and all(c in " \n" or c in _SOFT for c in gap)
 
 
-def _is_spelt(text: Glyphs, glyph: int) -> bool:
-    """Whether white space stands on both sides of a glyph."""
-    after = text.gaps[glyph + 1] if glyph + 1 < len(text.gaps) else " "
-    return bool(text.gaps[glyph]) and _is_space(text.gaps[glyph]) and " " in after
+def _is_spelt(text: Glyphs, after: int) -> bool:
+    """Whether the glyphs on both sides of the gap before ``after`` stand alone: j a n e."""
+    beyond = text.gaps[after + 1] if after + 1 < len(text.gaps) else " "
+    return bool(text.gaps[after - 1] or after == 1) and bool(beyond)
 
 
 def _glued(text: Glyphs, start: int, behind: int) -> Iterator[int]:
@@ -107,7 +107,7 @@ def _glued(text: Glyphs, start: int, behind: int) -> Iterator[int]:
                 return
         elif char.isdigit():
             return
-        elif at - start >= 2 and behind - at >= _LEAST and at - start <= _GLUED:
+        elif behind - at >= _LEAST and at - start <= _GLUED:
             yield at
 
 
@@ -125,7 +125,7 @@ def _ends(text: Glyphs, behind: int) -> Iterator[tuple[int, str]]:
                 stops.append(end)
             end += 1
         if end < stop and _is_space(text.gaps[end]):
-            if not _is_spelt(text, end - 1):
+            if not _is_spelt(text, end):
                 stops.append(end)
             if len(stops) > 3:
                 break
@@ -134,6 +134,8 @@ def _ends(text: Glyphs, behind: int) -> Iterator[tuple[int, str]]:
         break
     if end not in stops:
         stops.append(end)
+        if end - behind > 4 and "." not in text.gaps[end - 1] and _is_space(text.gaps[end - 1]):
+            stops.append(end - 1)  # a word of one letter stands behind it
     seen = set()
     for number, edge in enumerate(stops):
         for last in _label_ends(text, behind, edge, crossed=number > 0):
@@ -155,7 +157,7 @@ def _label_ends(text: Glyphs, behind: int, edge: int, *, crossed: bool) -> Itera
     name = text.text[label:edge]
     known = name in TOP_LEVEL
     spelt = all(text.gaps[behind + 1 : edge])
-    if known or spelt or (len(name) > 1 and not crossed):
+    if known or spelt or not crossed:
         yield edge
     if known and len(name) < 4:
         return

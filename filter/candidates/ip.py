@@ -24,8 +24,8 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     return (
         re.compile(rf"(?<![0-9])(?=({octet}(?:{_S}\.{_S}{octet}){{3}})(?![0-9]))"),
         re.compile(
-            rf"(?<![0-9a-z:])(?=([23]{_S}[0-9a-f](?:{_S}[0-9a-f]){{2}}"
-            rf"(?:{_S}:{_S}(?:{group})?){{1,7}})(?![0-9a-z:]))"
+            rf"(?<![0-9])(?<![0-9a-f]:)(?<!::)(?=([23]{_S}[0-9a-f](?:{_S}[0-9a-f]){{2}}"
+            rf"(?:{_S}:{_S}(?:{group})?){{1,8}}))"
         ),
     )
 
@@ -35,17 +35,24 @@ def find(island: str, offset: int) -> Iterator[Candidate]:
     for pattern in _patterns():
         for match in pattern.finditer(island):
             first, end = match.span(1)
-            written = match[1]
-            # A last group after white space may be the next word: be, 12, ...
-            while True:
+            for written in _cuts(match[1], island[end : end + 1]):
                 try:
                     value = ip.canonicalize(re.sub(r"[^0-9a-f.:]", "", written))
                 except InputError:
-                    value = ""
-                if value:
-                    yield Candidate(offset + first, offset + end - 1, IdentifierKind.IP, value)
-                shorter = re.match(r"(.*[0-9a-f:])[ \n]+[0-9a-f]{1,4}\Z", written, re.DOTALL)
-                if shorter is None:
-                    break
-                written = shorter[1]
-                end = first + len(written)
+                    continue
+                last = offset + first + len(written) - 1
+                yield Candidate(offset + first, last, IdentifierKind.IP, value)
+
+
+def _cuts(written: str, after: str) -> Iterator[str]:
+    """What was matched, and without what may be the next word: be, 12, the f of "for"."""
+    yield written
+    for _ in range(6):
+        spaced = re.match(r"(.*[0-9a-f:])[ \n]+[0-9a-f]{1,4}\Z", written, re.DOTALL)
+        if spaced is not None:
+            written = spaced[1]
+        elif written.endswith(":") or (written[-1:] in "abcdef" and after.isalpha()):
+            written = written[:-1]
+        else:
+            return
+        yield written

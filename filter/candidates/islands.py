@@ -9,6 +9,7 @@ as it ends, and the longest island bounds what a stream holds back.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from filter.nv1 import BREAK, SEPARATORS
@@ -24,8 +25,11 @@ LONGEST_GAP = 4
 """Spaces between two words of one island at most, one line break among them."""
 SPACES = " \n" + BREAK
 
+_EDGE = re.compile('[:;,"<>=|!?¦\u0e00-\u0eff\u2e80-\ua4cf\uf900-\ufaff]')
+"""Ends an identifier within a word: certain punctuation, a script without spaces."""
+_TAIL = re.compile(f"[^{_EDGE.pattern[1:-1]}]*\\Z")
 WORD = re.compile(f"[^{SPACES}]+")
-_TRIGGER = re.compile(r"@|[0-9](?:[^0-9@]{0,8}[0-9]){3}|:[^:@]{0,12}:")
+TRIGGER = re.compile(r"@|[0-9](?:[^0-9@]{0,8}[0-9]){3}|:[^:@]{0,12}:")
 """Something of every candidate; between digits as much as may stand there."""
 _STRIPPED = "*_~`"
 """Emphasis around a word."""
@@ -46,32 +50,40 @@ def joins(before: str, gap: str, after: str, *, whole: bool = True) -> bool | No
     """
     if len(gap) > LONGEST_GAP or BREAK in gap or gap.count("\n") > 1:
         return False
-    before = before[-LONGEST:]
+    before = _TAIL.search(before[-LONGEST:]).group()  # type: ignore[union-attr]
     start = after[:_LOOKED_AT]
     whole = whole or len(after) > _LOOKED_AT
+    if (edge := _EDGE.search(start, 1)) is not None:
+        start, whole = start[: edge.start()], True
     bare = start.lstrip(_STRIPPED)
     if before.rstrip(_STRIPPED).endswith("@") or bare.startswith("@"):
         return True
     if not bare and not whole:
         return None
-    if "\n" in gap:
-        if "@" in before or "@" in start:
-            return True
-        if not whole:
-            return None
+    broken = "\n" in gap
+    if broken and ("@" in before or "@" in start):
+        return True
     one, two = _letters(before), _letters(start)
     number = _has_digit(before)
     if one == 0 and "." in before:
         return True
     if two == 0:
         return "." in start or one <= 1 or number if whole else None
+    if number and one <= 4 and not before.isdigit():
+        return True  # a group of an IBAN
+    spelt = _is_spelt(before)
     if _has_digit(start, 8 if number else 4):
-        return number or one <= 4
-    if two > 8 or (two > 4 and not number) or (one > 4 and not number):
-        return False
-    if not whole:
+        return number or spelt or one <= 4
+    if not whole and (broken or two <= (8 if number else 4)):
         return None
-    return two <= 4 if number else one <= 1 and two <= 1
+    if broken and one <= 4 and two <= 4:
+        return True
+    return (number and two <= 4) or (spelt and _is_spelt(start))
+
+
+def _is_spelt(word: str) -> bool:
+    """Whether no two of its letters touch."""
+    return not any(one not in SEPARATORS and two not in SEPARATORS for one, two in pairwise(word))
 
 
 def _has_digit(word: str, first: int = LONGEST) -> bool:
@@ -97,7 +109,7 @@ def windows(first: int, end: int) -> Iterator[tuple[int, int]]:
 def islands(reading: str) -> Iterator[tuple[int, int]]:
     """First and last character (behind it) of the islands that may hold a candidate, ascending."""
     done = 0
-    for match in _TRIGGER.finditer(reading):
+    for match in TRIGGER.finditer(reading):
         # What lies between the digits may be several words: every word of the match counts.
         for word in WORD.finditer(reading, match.start(), match.end()):
             if word.start() < done:

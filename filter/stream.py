@@ -1,0 +1,213 @@
+"""The output filter over text that comes in pieces.
+
+`StreamFilter` reads each character once. What it hands out is final: nothing of it can belong to an
+identifier that may still become whole. Three things hold text back: an island of which the end is
+not seen, a phrase that has begun (or whose first letters are too few to tell), and a question that
+is not yet answered. All three are bounded, so memory is too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from filter.errors import InputError
+from filter.output_filter import CONTEXT
+from filter.questions import Answer, Budget, Question, merged
+from filter.stream_islands import IslandTracker
+from filter.stream_phrases import PhraseTracker
+from filter.stream_reading import StreamReading
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+    from filter.output_filter import OutputFilter
+
+
+class StreamFilter:
+    """One stream of text: `push` what arrives, then `finish`.
+
+    However the text is cut, the pieces joined are what `OutputFilter.redact` makes of the whole. Not
+    for several threads at once.
+    """
+
+    def __init__(
+        self, output_filter: OutputFilter, context: str = "", background: Executor | None = None
+    ) -> None:
+        if output_filter.policy.generic:
+            raise InputError(
+                "Generic kinds need whole texts: use a policy without them for a stream."
+            )
+        self._asker = output_filter.asker
+        self._markers = output_filter.policy.markers
+        self._background = background
+        self._budget = Budget(output_filter.policy.slow_hashes)
+        self._hashes: dict[str, int | Future[int]] = {}
+        bundle = output_filter.bundle
+        self._reading = StreamReading()
+        self._islands = IslandTracker(self._reading, self._asker, bundle.regions)
+        index = bundle.phrase_index
+        self._phrases = PhraseTracker(index, self._reading, self._asker) if index else None
+        self._waiting: list[Question] = []
+        """Found, but one that ends before may still be found."""
+        self._asked: list[tuple[Question, bool]] = []
+        """Granted or not, in the order of the text; not answered."""
+        self._seen: set[Question] = set()
+        self._answers: list[Answer] = []
+        self._out = 0
+        """Offset into the raw text up to which everything was handed out or removed."""
+        self._finished = False
+        if context := context[-CONTEXT:]:
+            self._reading.context = self._out = len(context)
+            self._take(context)
+
+    @property
+    def slow_hashes(self) -> int:
+        """Distinct slow hashes asked for so far."""
+        return self._budget.asked
+
+    @property
+    def undecided(self) -> int:
+        """Questions removed undecided so far, being beyond the budget."""
+        return self._budget.undecided
+
+    def push(self, text: str) -> str:
+        """Take the next piece; returns what may go out now, which may be text of earlier pieces.
+
+        An empty piece only looks whether slow hashes in the background are done.
+        """
+        if self._finished:
+            raise InputError("This stream is finished: open another one for more text.")
+        if text:
+            self._take(text)
+        return self._release(wait=self._background is None)
+
+    def finish(self, *, truncated: bool = False) -> str:
+        """The rest.
+
+        Args:
+            truncated: the text was cut off, not ended. An identifier of a recognised kind that it
+                ends in goes too, and a phrase that is past its half-length checkpoint.
+        """
+        if self._finished:
+            return ""
+        self._finished = True
+        self._feed(self._reading.finish())
+        if truncated:
+            self._answers += self._cut_off()
+        self._islands.finish()
+        if self._phrases is not None:
+            self._phrases.finish()
+        return self._release(wait=True)
+
+    def _take(self, text: str) -> None:
+        self._feed(self._reading.push(text))
+
+    def _feed(self, first: int) -> None:
+        """Show the characters of the reading from ``first`` on to both trackers."""
+        if self._phrases is not None:
+            self._phrases.advance(first)
+        self._islands.advance()
+
+    def _release(self, *, wait: bool) -> str:
+        """Ask what can be asked, then hand out what nothing holds back."""
+        reading = self._reading
+        hold = self._islands.hold
+        if self._phrases is not None:
+            self._waiting += self._phrases.taken()
+            hold = min(hold, self._phrases.hold)
+        self._waiting += self._islands.taken()
+        if self._waiting:
+            self._ask()
+        self._collect(wait=wait)
+        for question in self._waiting:
+            hold = min(hold, question.first)
+        for question, _ in self._asked:
+            hold = min(hold, question.first)
+        limit = reading.start_of(hold)
+        out = self._text_to(limit)
+        reading.forget(min(hold, self._islands.needed), self._out)
+        return out
+
+    def _ask(self) -> None:
+        """Ask, in order, whatever ends before everything that may still be found."""
+        frontier = self._islands.frontier
+        if self._phrases is not None:
+            frontier = min(frontier, self._phrases.frontier)
+        self._waiting.sort()
+        ready = 0
+        for question in self._waiting:
+            if question.last >= frontier:
+                break
+            ready += 1
+            if question in self._seen:
+                continue
+            self._seen.add(question)
+            if self._reading.end_after(question.last) <= self._reading.context:
+                continue  # all of it was let out before
+            granted = self._budget.grants(question.secret)
+            if granted and question.secret not in self._hashes:
+                self._hashes[question.secret] = (
+                    self._background.submit(self._asker.slow_hash, question.secret)
+                    if self._background is not None
+                    else self._asker.slow_hash(question.secret)
+                )
+            self._asked.append((question, granted))
+        del self._waiting[:ready]
+        if len(self._seen) > 4096:
+            self._seen = {q for q in self._seen if q.last >= self._islands.needed}
+
+    def _collect(self, *, wait: bool) -> None:
+        """Turn answers that are there into stretches to remove."""
+        left: list[tuple[Question, bool]] = []
+        for question, granted in self._asked:
+            reason = "undecided"
+            if granted:
+                slow = self._hashes[question.secret]
+                if not isinstance(slow, int):
+                    if not wait and not slow.done():
+                        left.append((question, granted))
+                        continue
+                    slow = self._hashes[question.secret] = slow.result()
+                if not self._asker.is_listed(question, slow):
+                    continue
+                reason = "listed"
+            start = self._reading.start_of(question.first)
+            end = self._reading.end_after(question.last)
+            self._answers.append(Answer(start, end, question.kind, reason))
+        self._asked = left
+
+    def _text_to(self, limit: int) -> str:
+        """Raw text up to ``limit``, its closed answers replaced; what is open stays."""
+        reading = self._reading
+        if not self._answers:
+            if limit <= self._out:
+                return ""
+            text = reading.raw(self._out, limit)
+            self._out = limit
+            return text
+        answers = merged(self._answers)
+        parts: list[str] = []
+        for number, answer in enumerate(answers):
+            if answer.start >= limit or answer.end > limit:
+                limit = min(limit, answer.start)
+                self._answers = answers[number:]
+                break
+            if answer.end <= self._out:
+                continue  # within the context
+            parts += (reading.raw(self._out, answer.start), self._markers[answer.kind])
+            self._out = answer.end
+        else:
+            self._answers = []
+        parts.append(reading.raw(self._out, limit))
+        self._out = max(self._out, limit)
+        return "".join(parts)
+
+    def _cut_off(self) -> list[Answer]:
+        """What stands open at the end of a text that was cut off."""
+        end = self._reading.raw_end
+        found = [(first, kind) for first, kind in self._islands.open_at_end()]
+        if self._phrases is not None:
+            found += self._phrases.open_at_end()
+        return [
+            Answer(self._reading.start_of(first), end, kind, "truncated") for first, kind in found
+        ]

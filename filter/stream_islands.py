@@ -1,0 +1,166 @@
+"""Islands of a stream: found word by word, judged as soon as they end."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from filter.candidates import find_in_island
+from filter.candidates.islands import LONGEST, OVERLAP, TRIGGER, WORD, joins
+from filter.candidates.partial import open_candidates
+
+if TYPE_CHECKING:
+    from filter.identifiers import IdentifierKind
+    from filter.questions import Asker, Question
+    from filter.stream_reading import StreamReading
+
+_SPACE = re.compile("[ \n\x00]")
+_STEP = LONGEST - OVERLAP
+
+
+class IslandTracker:
+    """The island that is open at the end of a stream."""
+
+    def __init__(self, reading: StreamReading, asker: Asker, regions: tuple[str, ...]) -> None:
+        self._reading = reading
+        self._asker = asker
+        self._regions = regions
+        self._active = bool(asker.recognised)
+        self._found: list[Question] = []
+        self._first: int | None = None
+        """Where the open island, or its next window, begins."""
+        self._before: tuple[int, int] | None = None
+        """The last whole word of the open island."""
+        self._word: int | None = None
+        """Where the word began that is not whole."""
+        self._joined = True
+        """Whether that word is known to belong to the island."""
+        self._scanned = 0
+
+    @property
+    def hold(self) -> int:
+        """The first character that a candidate still to be found may have."""
+        if self._first is not None:
+            return self._first
+        return self._word if self._word is not None else self._scanned
+
+    frontier = hold
+    """Every candidate still to be found ends at this character or behind it."""
+
+    @property
+    def needed(self) -> int:
+        """The first character that is still looked at."""
+        return min(self.hold, self._before[0] if self._before is not None else self.hold)
+
+    def advance(self) -> None:
+        """Look at the new characters of the reading."""
+        if not self._active:
+            self._scanned = self._reading.size
+            return
+        reading = self._reading
+        text, base, size = reading.text, reading.base, reading.size
+        while self._scanned < size:
+            if self._word is None:
+                match = WORD.search(text, self._scanned - base)
+                if match is None:
+                    self._gap(size)
+                    self._scanned = size
+                    return
+                self._begin(match.start() + base)
+            space = _SPACE.search(text, self._scanned - base)
+            end = space.start() + base if space is not None else size
+            self._scanned = end
+            self._grow(end, whole=space is not None)
+
+    def _gap(self, size: int) -> None:
+        """Close the island where the gap behind it is too long, or known to break it."""
+        if self._before is not None:
+            end = self._before[1]
+            gap = self._slice(end, min(size, end + 8))
+            if joins("0", gap, "0") is False:
+                self._close(end)
+
+    def _begin(self, at: int) -> None:
+        self._word = self._scanned = at
+        self._joined = self._before is None
+        if self._before is None:
+            self._first = at
+
+    def _grow(self, end: int, *, whole: bool) -> None:
+        """Take the open word up to ``end``."""
+        word = self._word
+        assert word is not None
+        if not self._joined and self._before is not None:
+            low, high = self._before
+            gap = self._slice(high, min(word, high + 8))
+            joined = joins(
+                self._slice(max(low, high - LONGEST), high),
+                gap,
+                self._slice(word, min(end, word + 100)),
+                whole=whole,
+            )
+            if joined is None:
+                return
+            if joined:
+                self._joined = True
+            else:
+                self._close(high)
+                self._first = word
+                self._joined = True
+        if self._joined:
+            self._windows(end)
+        if whole:
+            self._before = (word, end)
+            self._word = None
+
+    def _windows(self, end: int) -> None:
+        """Judge the windows of a long island that are whole."""
+        assert self._first is not None
+        while end - self._first > LONGEST:
+            self._judge(self._first, self._first + LONGEST)
+            self._first += _STEP
+
+    def _close(self, end: int) -> None:
+        if self._first is not None:
+            self._judge(self._first, end)
+        self._first = None
+        self._before = None
+
+    def _judge(self, first: int, end: int) -> None:
+        island = self._slice(first, end)
+        if TRIGGER.search(island) is None:
+            return
+        for candidate in find_in_island(island, first, self._asker.recognised, self._regions):
+            question = self._asker.of_candidate(candidate)
+            if question is not None:
+                self._found.append(question)
+
+    def _slice(self, first: int, end: int) -> str:
+        base = self._reading.base
+        return self._reading.text[first - base : end - base]
+
+    def finish(self) -> None:
+        """The text is over."""
+        if not self._active:
+            return
+        size = self._reading.size
+        if self._word is not None:
+            self._grow(size, whole=True)
+        if self._before is not None:
+            self._close(self._before[1])
+        self._scanned = size
+
+    def taken(self) -> list[Question]:
+        """The questions found since the last time."""
+        found, self._found = self._found, []
+        return found
+
+    def open_at_end(self) -> list[tuple[int, IdentifierKind]]:
+        """First character and kind of what the text was cut off in; before `finish`."""
+        if not self._active:
+            return []
+        first = max(self._reading.base, self._reading.size - LONGEST)
+        if self._first is not None:
+            first = max(first, self._first)
+        tail = self._slice(first, self._reading.size)
+        return open_candidates(tail, first, self._asker.recognised)

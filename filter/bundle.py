@@ -82,6 +82,9 @@ class Bundle:
                     raise ValueError
                 if not 1 <= length <= 1 << 16 or not 0 < found.segment_count < 1 << 32:
                     raise ValueError
+            sieve = self._arrays["sieve"]
+            if sieve.dtype != np.uint8 or len(sieve) & (len(sieve) - 1) or len(sieve) < 8:
+                raise ValueError
             self.anchors = frozenset(map(phrases.Anchor, manifest["phrases"]["anchors"]))
         else:
             self.anchors = frozenset()
@@ -218,7 +221,9 @@ class Bundle:
             return None
         about = self.manifest["phrases"]["maps"]
         one, two, three = (FuseParameters(**about[name]) for name in _MAPS)
-        maps = phrases.Maps((one, two, three), *(self._arrays[name] for name in _MAPS))
+        maps = phrases.Maps(
+            self._arrays["sieve"], (one, two, three), *(self._arrays[name] for name in _MAPS)
+        )
         return PhraseIndex(phrases.phrase_key(self.salt), maps, self.anchors)
 
     def secret(self, kind: IdentifierKind, value: str) -> str:

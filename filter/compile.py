@@ -14,7 +14,7 @@ from filter import phrases, widths
 from filter.canaries import CANARIES
 from filter.canonical import canonicalize, comparable, kind_of
 from filter.errors import InputError
-from filter.identifiers import PHRASES, RECOGNISED, Identifier, IdentifierKind
+from filter.identifiers import PHRASES, RECOGNISED, IdentifierKind
 from filter.kdf import SALT_BYTES, KdfProfile
 from filter.nv1 import nv1
 from filter.release import last_day
@@ -103,6 +103,7 @@ def compiled(
             "bits": bits,
             "entries": len(arrays[f"codes.{kind}"]),
             "capacity": widths.capacity(kind, bits),
+            "readings": widths.WIDTHS[kind].readings,
             "dictionary": widths.WIDTHS[kind].dictionary,
             "k": round(widths.members(kind, bits), 1),
         }
@@ -214,7 +215,12 @@ def _add_phrases(
             for kind, text in collected.phrases
         ),
     )
-    arrays |= {"grams": maps.grams, "halves": maps.halves, "wholes": maps.wholes}
+    arrays |= {
+        "sieve": maps.sieve,
+        "grams": maps.grams,
+        "halves": maps.halves,
+        "wholes": maps.wholes,
+    }
     parameters = zip(("grams", "halves", "wholes"), maps.parameters, strict=True)
     anchors = {phrases.ANCHOR_OF[kind] for kind, _ in collected.phrases}
     return {

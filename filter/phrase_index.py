@@ -16,8 +16,10 @@ from filter.nv1 import BREAK, OTHER, SEPARATORS
 from filter.phrases import (
     ALPHABETIC,
     DENSE,
+    GRAM_LENGTH_BITS,
     GRAM_VALUE_BITS,
     KINDS,
+    LONGEST,
     MASK,
     SPACELESS,
     WHOLE_VALUE_BITS,
@@ -157,101 +159,98 @@ class PhraseIndex:
 
     def __init__(self, key: PhraseKey, maps: Maps, anchors: frozenset[Anchor]) -> None:
         self.key = key
+        self.sieve = maps.sieve
+        self.sieve_shift = 32 - (8 * len(maps.sieve)).bit_length() + 1
+        """What is left of an opening's key when shifted so is its bit in the sieve."""
         self.grams = Fuse(maps.parameters[0], maps.grams)
         self.halves = Fuse(maps.parameters[1], maps.halves)
         self.wholes = Fuse(maps.parameters[2], maps.wholes)
         self.anchors = anchors
-        """Those that occur; nothing is looked up for the others."""
+        self.mask = sum(1 << anchor for anchor in anchors)
+        """The anchors that occur, as bits; nothing is looked up for the others."""
 
-    def opening(self, anchor: Anchor, codes: list[int]) -> int:
-        """The longest length of a phrase that begins with these letters, 0 if none does."""
-        key = self.key
-        base, x = key.base1, 0
-        for code in codes:
-            x = x * base + code & MASK
-        x = x + anchor * key.anchor & MASK
-        found = self.grams.get(x, x)
-        return 0 if found >> GRAM_VALUE_BITS else 4 * (found + 1)
+    def candidate(self, anchor: Anchor, first: int, codes: list[int], value: int) -> Candidate:
+        """A candidate that was opened by these letters, all but the last taken.
 
-    def candidate(self, anchor: Anchor, first: int, codes: list[int], limit: int) -> Candidate:
-        """A candidate that was opened by these letters, all but the last taken."""
+        ``value`` is what *grams* says of them.
+        """
         candidate = Candidate(self, anchor, first, len(codes))
-        candidate.last = limit
+        candidate.last = 4 * ((value & (1 << GRAM_LENGTH_BITS) - 1) + 1)
         for code in codes[:-1]:
             candidate.push(code)
         return candidate
 
     def scan(self, letters: Letters) -> list[Hit]:
         """Every phrase in the text that the maps let through, in no order."""
+        starts = letters.edges.astype(np.uint8)
+        starts |= letters.addressed.astype(np.uint8) << np.uint8(1)
+        starts |= np.uint8(1 << Anchor.NOWHERE)
+        starts &= np.uint8(self.mask)
         found: list[Hit] = []
-        for anchor in self.anchors:
-            allowed = {
-                Anchor.WORDS: letters.edges,
-                Anchor.ADDRESSED: letters.addressed,
-                Anchor.NOWHERE: None,
-            }[anchor]
-            for gram in (ALPHABETIC, DENSE):
-                for start, limit in self._openings(letters.codes, allowed, anchor, gram):
-                    found += self._follow(letters, anchor, start, gram, limit)
+        for gram in (ALPHABETIC, DENSE):
+            for start, value in self._openings(letters.codes, starts, gram):
+                anchors = value >> GRAM_LENGTH_BITS & int(starts[start])
+                for anchor in Anchor:
+                    if anchors >> anchor & 1:
+                        found += self._follow(letters, anchor, start, gram, value)
         return found
 
     def _openings(
-        self, codes: U32, allowed: npt.NDArray[np.bool_] | None, anchor: Anchor, gram: int
+        self, codes: U32, starts: npt.NDArray[np.uint8], gram: int
     ) -> Iterator[tuple[int, int]]:
-        """(first letter, longest phrase) of the candidates of one gram length."""
+        """First letter and value in *grams* of the candidates of one gram length."""
         size = len(codes) - gram + 1
-        if size <= 0:
+        if size <= 0 or (gram == DENSE and codes.max() < SPACELESS[0][0]):
             return
-        if gram == DENSE:
-            if codes.max() < SPACELESS[0][0]:
-                return
-            wanted = codes[:size] >= 0x3005
-        else:
-            wanted = np.ones(size, np.bool_)
-        if allowed is not None:
-            wanted &= allowed[:size]
         base = np.uint32(self.key.base1)
+        shift = np.uint32(self.sieve_shift)
+        everywhere = self.mask >> Anchor.NOWHERE & 1 and gram == ALPHABETIC
         step = 1 << 15
         for low in range(0, size, step):
             high = min(size, low + step)
-            if allowed is None and gram == ALPHABETIC:
-                starts = None
+            if everywhere:
                 x = codes[low:high].copy()
                 for offset in range(1, gram):
                     x *= base
                     x += codes[low + offset : high + offset]
             else:
-                starts = np.flatnonzero(wanted[low:high]) + low
-                if not len(starts):
-                    continue
-                x = codes[starts]
+                wanted = starts[low:high] != 0
+                if gram == DENSE:
+                    wanted &= codes[low:high] >= 0x3005
+                places = np.flatnonzero(wanted) + low
+                x = codes[places]
                 for offset in range(1, gram):
                     x *= base
-                    x += codes[starts + offset]
-            x += np.uint32(anchor * self.key.anchor & MASK)
+                    x += codes[places + offset]
+            bits = x >> shift
+            passed = np.flatnonzero(self.sieve[bits >> np.uint32(3)] >> (bits & np.uint32(7)) & 1)
+            if not len(passed):
+                continue
+            x = x[passed]
             values = self.grams.get_array(x, x)
             for at in np.flatnonzero(values < 1 << GRAM_VALUE_BITS).tolist():
-                start = int(starts[at]) if starts is not None else low + at
+                place = int(passed[at])
+                start = low + place if everywhere else int(places[place])
                 if gram_length(int(codes[start])) == gram:
-                    yield start, 4 * (int(values[at]) + 1)
+                    yield start, int(values[at])
 
     def _follow(
-        self, letters: Letters, anchor: Anchor, start: int, gram: int, limit: int
+        self, letters: Letters, anchor: Anchor, start: int, gram: int, value: int
     ) -> Iterator[Hit]:
         if anchor is Anchor.NOWHERE and cuts_number(letters, start):
             return
-        end = min(len(letters.codes), start + limit)
+        end = min(len(letters.codes), start + LONGEST)
         broken = np.flatnonzero(letters.broken[start + 1 : end])
         if len(broken):
             end = start + 1 + int(broken[0])
         codes = letters.codes[start:end].tolist()
         if len(codes) < gram:
             return
-        candidate = self.candidate(anchor, start, codes[:gram], limit)
+        candidate = self.candidate(anchor, start, codes[:gram], value)
         for last in range(start + gram - 1, end):
-            value = candidate.push(codes[last - start])
-            if value >= 0 and ends(letters, anchor, last):
-                yield self.hit(candidate, last, value)
+            whole = candidate.push(codes[last - start])
+            if whole >= 0 and ends(letters, anchor, last):
+                yield self.hit(candidate, last, whole)
             if not candidate.is_open():
                 break
 

@@ -30,8 +30,10 @@ ALPHABETIC = 6
 DENSE = 3
 """The same in Han and kana."""
 
-GRAM_VALUE_BITS = 5
-"""Of a 16-bit slot in *grams*: a quarter of the longest phrase's length; the other bits are zero."""
+GRAM_LENGTH_BITS = 5
+GRAM_VALUE_BITS = 8
+"""Of a 16-bit slot in *grams*: five bits for a quarter of the longest phrase's length, one for each
+anchor that begins so; the other bits are zero."""
 WHOLE_VALUE_BITS = 18
 """Of a 32-bit slot in *wholes*: two bits of kind, sixteen of the slow hash; the others are zero."""
 
@@ -135,9 +137,14 @@ def address(key: PhraseKey, anchor: int, text: str) -> tuple[int, int]:
     return one + len(text) * key.length + anchor * key.anchor & MASK, two
 
 
-def gram_address(key: PhraseKey, anchor: int, gram: str) -> int:
+def gram_address(key: PhraseKey, gram: str) -> int:
     """The key of an opening in its map, twice the same number."""
-    return sums(key, gram)[0] + anchor * key.anchor & MASK
+    return sums(key, gram)[0]
+
+
+def sieve_bits(grams: int) -> int:
+    """The binary logarithm of the sieve's length in bits: four to eight bits for each opening."""
+    return max(6, (4 * grams - 1).bit_length()) if grams else 6
 
 
 def secret(anchor: int, letters: str) -> str:
@@ -157,6 +164,9 @@ class Listed(NamedTuple):
 class Maps(NamedTuple):
     """What is stored of all phrases."""
 
+    sieve: npt.NDArray[np.uint8]
+    """A bit for each value of the upper bits of an opening's key, so that most places in a text are
+    passed over with one look."""
     parameters: tuple[fuse.FuseParameters, fuse.FuseParameters, fuse.FuseParameters]
     grams: npt.NDArray[np.uint16]
     halves: npt.NDArray[np.uint8]
@@ -171,8 +181,11 @@ def build(key: PhraseKey, phrases: Iterable[Listed]) -> Maps:
     for phrase in sorted(phrases):
         anchor, text = ANCHOR_OF[phrase.kind], phrase.letters
         gram = gram_length(ord(text[0]))
-        opening = gram_address(key, anchor, text[:gram])
-        grams[opening] = max(grams.get(opening, 0), -(-len(text) // 4) - 1)
+        opening = gram_address(key, text[:gram])
+        known = grams.get(opening, 0)
+        longest = max(known & (1 << GRAM_LENGTH_BITS) - 1, -(-len(text) // 4) - 1)
+        anchors = known >> GRAM_LENGTH_BITS | 1 << anchor
+        grams[opening] = anchors << GRAM_LENGTH_BITS | longest
         half = checkpoint(len(text), gram)
         if half >= gram:
             halves.add(address(key, anchor, text[:half]))
@@ -188,7 +201,11 @@ def build(key: PhraseKey, phrases: Iterable[Listed]) -> Maps:
     pairs = np.array(sorted(wholes), np.uint32).reshape(-1, 2)
     codes = np.array([wholes[int(a), int(b)] for a, b in pairs], np.uint32)
     third = fuse.build(pairs[:, 0].copy(), pairs[:, 1].copy(), codes, key.seed ^ 2)
+    bits = sieve_bits(len(x))
+    sieve = np.zeros(1 << bits, np.bool_)
+    sieve[x >> np.uint32(32 - bits)] = True
     return Maps(
+        np.packbits(sieve, bitorder="little"),
         (first[0], second[0], third[0]),
         first[1].astype(np.uint16),
         second[1].astype(np.uint8),

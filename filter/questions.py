@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from filter.canonical import Canonical, comparable
 from filter.identifiers import PHRASES, IdentifierKind
 from filter.nv1 import fold
-from filter.phrases import ANCHOR_OF, Anchor, secret
+from filter.phrases import ANCHOR_OF, secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -116,13 +116,13 @@ class StreamFilter:
             self._waiting += self._phrases.taken()
             hold = min(hold, self._phrases.hold)
         self._waiting += self._islands.taken()
-        if self._waiting:
+        if self._waiting or self._asked:
             self._ask()
-        self._collect(wait=wait)
-        for question in self._waiting:
-            hold = min(hold, question.first)
-        for question, _ in self._asked:
-            hold = min(hold, question.first)
+            self._collect(wait=wait)
+            for question in self._waiting:
+                hold = min(hold, question.first)
+            for question, _ in self._asked:
+                hold = min(hold, question.first)
         limit = reading.start_of(hold)
         out = self._text_to(limit)
         reading.forget(min(hold, self._islands.needed), self._out)

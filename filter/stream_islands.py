@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from filter.candidates import find_in_island
-from filter.candidates.islands import LONGEST, OVERLAP, TRIGGER, WORD, joins
+from filter.candidates.islands import LONGEST, OVERLAP, TRIGGER, joins
 from filter.candidates.partial import open_candidates
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from filter.stream_reading import StreamReading
 
 _SPACE = re.compile("[ \n\x00]")
+_LETTER = re.compile("[^ \n\x00]")
 _STEP = LONGEST - OVERLAP
 
 
@@ -36,6 +37,8 @@ class IslandTracker:
         self._joined = True
         """Whether that word is known to belong to the island."""
         self._scanned = 0
+        self._plain = 0
+        """The length of the last whole word if it is a few letters and nothing else, else zero."""
 
     @property
     def hold(self) -> int:
@@ -54,34 +57,37 @@ class IslandTracker:
 
     def advance(self) -> None:
         """Look at the new characters of the reading."""
-        if not self._active:
-            self._scanned = self._reading.size
-            return
         reading = self._reading
-        text, base, size = reading.text, reading.base, reading.size
-        while self._scanned < size:
+        text, base = reading.text, reading.base
+        size = base + len(text)
+        if not self._active:
+            self._scanned = size
+            return
+        scanned = self._scanned
+        while scanned < size:
             if self._word is None:
-                match = WORD.search(text, self._scanned - base)
+                match = _LETTER.search(text, scanned - base)
                 if match is None:
                     self._gap(size)
-                    self._scanned = size
-                    return
+                    scanned = size
+                    break
                 self._begin(match.start() + base)
-            space = _SPACE.search(text, self._scanned - base)
-            end = space.start() + base if space is not None else size
-            self._scanned = end
-            self._grow(end, whole=space is not None)
+                scanned = match.start() + base
+            space = _SPACE.search(text, scanned - base)
+            scanned = space.start() + base if space is not None else size
+            self._grow(scanned, whole=space is not None)
+        self._scanned = scanned
 
     def _gap(self, size: int) -> None:
         """Close the island where the gap behind it is too long, or known to break it."""
         if self._before is not None:
             end = self._before[1]
             gap = self._slice(end, min(size, end + 8))
-            if joins("0", gap, "0") is False:
+            if gap != " " and joins("0", gap, "0") is False:
                 self._close(end)
 
     def _begin(self, at: int) -> None:
-        self._word = self._scanned = at
+        self._word = at
         self._joined = self._before is None
         if self._before is None:
             self._first = at
@@ -90,28 +96,49 @@ class IslandTracker:
         """Take the open word up to ``end``."""
         word = self._word
         assert word is not None
-        if not self._joined and self._before is not None:
-            low, high = self._before
-            gap = self._slice(high, min(word, high + 8))
-            joined = joins(
-                self._slice(max(low, high - LONGEST), high),
-                gap,
-                self._slice(word, min(end, word + 100)),
-                whole=whole,
-            )
+        if not self._joined:
+            joined = self._joins(word, end, whole=whole)
             if joined is None:
                 return
-            if joined:
-                self._joined = True
-            else:
-                self._close(high)
+            if not joined:
+                assert self._before is not None
+                self._close(self._before[1])
                 self._first = word
-                self._joined = True
-        if self._joined:
+            self._joined = True
+        assert self._first is not None
+        if end - self._first > LONGEST:
             self._windows(end)
         if whole:
             self._before = (word, end)
             self._word = None
+            length = end - word
+            base = self._reading.base
+            self._plain = (
+                length
+                if 1 < length < 40 and self._reading.text[word - base : end - base].isalpha()
+                else 0
+            )
+
+    def _joins(self, word: int, end: int, *, whole: bool) -> bool | None:
+        """Whether the open word, known up to ``end``, belongs to the island before it."""
+        assert self._before is not None
+        low, high = self._before
+        base = self._reading.base
+        text = self._reading.text
+        if self._plain > 2 and word == high + 1 and text[high - base] == " ":
+            # Words of prose, of which `joins` says no.
+            start = text[word - base : min(end, word + 5) - base]
+            if self._plain > 4:
+                if start[0].isalpha():
+                    return False
+            elif start.isalpha() and (len(start) > 4 or whole):
+                return False
+        return joins(
+            self._slice(max(low, high - LONGEST), high),
+            self._slice(high, min(word, high + 8)),
+            self._slice(word, min(end, word + 100)),
+            whole=whole,
+        )
 
     def _windows(self, end: int) -> None:
         """Judge the windows of a long island that are whole."""

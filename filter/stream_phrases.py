@@ -6,15 +6,23 @@ from typing import TYPE_CHECKING
 
 from filter.nv1 import BREAK, SEPARATORS
 from filter.phrase_index import LONGEST_GAP, Candidate, Hit, PhraseIndex, may_not_touch
-from filter.phrases import ALPHABETIC, DENSE, KINDS, LONGEST, Anchor, gram_length, is_spaceless
+from filter.phrases import (
+    ALPHABETIC,
+    DENSE,
+    GRAM_LENGTH_BITS,
+    GRAM_VALUE_BITS,
+    KINDS,
+    LONGEST,
+    MASK,
+    Anchor,
+    gram_length,
+    is_spaceless,
+)
 
 if TYPE_CHECKING:
     from filter.identifiers import IdentifierKind
     from filter.questions import Asker, Question
     from filter.stream_reading import StreamReading
-
-_CACHE = 8192
-"""Openings of one stream that are remembered; words come again."""
 
 
 class PhraseTracker:
@@ -24,11 +32,15 @@ class PhraseTracker:
         self._index = index
         self._reading = reading
         self._asker = asker
-        self._anchors = tuple(sorted(index.anchors))
-        self._free = Anchor.NOWHERE in index.anchors
-        self._addressed = Anchor.ADDRESSED in index.anchors
+        self._mask = index.mask
+        self._sieve = memoryview(index.sieve)
+        self._shift = index.sieve_shift
+        self._factor = index.key.base1
+        self._leaving = pow(index.key.base1, ALPHABETIC, MASK + 1)
+        self._roll = 0
+        """The key of the last letters in *grams*."""
         self._found: list[Question] = []
-        self._letters = ""
+        self._codes: list[int] = []
         """The last letters, at least as many as a phrase has."""
         self._places: list[int] = []
         """Where each stands in the reading."""
@@ -45,85 +57,97 @@ class PhraseTracker:
         self._open: list[Candidate] = []
         self._ended: list[tuple[Candidate, Hit]] = []
         """Whole phrases that the next letter may still continue."""
-        self._cache: dict[str, tuple[int, ...]] = {}
 
     def advance(self, first: int) -> None:
         """Look at the characters of the reading from ``first`` on."""
         reading = self._reading
         separators = SEPARATORS
         for place, char in enumerate(reading.text[first - reading.base :], first):
-            if char in separators:
-                self._gap += 1
-                if char == "@" or char == "/":
-                    self._address = True
-                if self._ended:
-                    self._settle(0)
-                if char == BREAK:
-                    self._broken = True
-                if (self._broken or self._gap > LONGEST_GAP) and self._open:
-                    self._open.clear()
-            else:
+            if char not in separators:
                 self._letter(char, place)
+                continue
+            self._gap += 1
+            if char == "@" or char == "/":
+                self._address = True
+            elif char == BREAK:
+                self._broken = True
+            if self._ended:
+                self._settle(0)
+            if self._open and (self._broken or self._gap > LONGEST_GAP):
+                self._open.clear()
 
     def _letter(self, char: str, place: int) -> None:
         code = ord(char)
-        letters = self._letters
-        number = self._base + len(letters)
-        if self._broken or self._gap > LONGEST_GAP:
-            self._chain = number
+        codes = self._codes
+        at = len(codes)
+        gap = self._gap
+        if self._broken or gap > LONGEST_GAP:
+            self._chain = self._base + at
             self._open.clear()
-            edge, touching = True, False
+            self._broken = False
+            starts, touching = 5, False
         else:
-            touching = self._gap == 0
-            edge = not touching or is_spaceless(code) or is_spaceless(ord(letters[-1]))
+            before = codes[-1]
+            touching = gap == 0
+            starts = 4 if touching else 5
+            if touching and (code > 0xDFF or before > 0xDFF):
+                if is_spaceless(code) or is_spaceless(before):
+                    starts = 5
+            elif touching and code < 58 and may_not_touch(Anchor.NOWHERE, before, code):
+                starts = 0
         if self._ended:
             self._settle(code if touching else 0)
-        starts = 1 if edge else 0
         if self._address:
             starts |= 2
-        if self._free and not (touching and may_not_touch(Anchor.NOWHERE, ord(letters[-1]), code)):
-            starts |= 4
+            self._address = False
         self._gap = 0
-        self._broken = self._address = False
-        self._letters = letters = letters + char
+        codes.append(code)
         self._places.append(place)
-        self._starts.append(starts)
+        self._starts.append(starts & self._mask)
+        roll = self._roll * self._factor + code & MASK
+        if at >= ALPHABETIC:
+            roll = roll - codes[at - ALPHABETIC] * self._leaving & MASK
+        self._roll = roll
+        number = self._base + at
         if self._open:
             self._follow(code, number)
-        self._openings(number)
-        if len(letters) > 8 * LONGEST:
-            cut = len(letters) - 2 * LONGEST
-            self._letters = letters[cut:]
-            del self._places[:cut], self._starts[:cut]
-            self._base += cut
+        first = at - ALPHABETIC + 1
+        if first + self._base >= self._chain and self._starts[first]:
+            bit = roll >> self._shift
+            if self._sieve[bit >> 3] >> (bit & 7) & 1 and codes[first] < 0x3005:
+                self._open_at(first, roll, number)
+        if code >= 0x3005:
+            first = at - DENSE + 1
+            if first + self._base >= self._chain and self._starts[first]:
+                if gram_length(codes[first]) == DENSE:
+                    self._open_at(first, self._sum(first), number)
+                first = at - ALPHABETIC + 1
+        if at > 8 * LONGEST:
+            self._shorten(at - 2 * LONGEST)
 
-    def _openings(self, number: int) -> None:
-        """Open the candidates whose first letters end with this one."""
-        for gram in (ALPHABETIC, DENSE):
-            first = number - gram + 1
-            if first < self._chain:
-                continue
-            at = first - self._base
-            starts = self._starts[at]
-            if not starts:
-                continue
-            letters = self._letters[at:]
-            if (gram == DENSE and ord(letters[0]) < 0x3005) or gram_length(ord(letters[0])) != gram:
-                continue
-            limits = self._cache.get(letters)
-            if limits is None:
-                codes = list(map(ord, letters))
-                limits = tuple(self._index.opening(anchor, codes) for anchor in self._anchors)
-                if len(self._cache) >= _CACHE:
-                    self._cache.clear()
-                self._cache[letters] = limits
-            for anchor, limit in zip(self._anchors, limits, strict=True):
-                if limit and starts >> anchor & 1:
-                    codes = list(map(ord, letters))
-                    candidate = self._index.candidate(anchor, first, codes, limit)
-                    self._step(candidate, codes[-1], number)
-                    if candidate.is_open():
-                        self._open.append(candidate)
+    def _sum(self, first: int) -> int:
+        total = 0
+        for code in self._codes[first:]:
+            total = total * self._factor + code & MASK
+        return total
+
+    def _shorten(self, cut: int) -> None:
+        del self._codes[:cut], self._places[:cut], self._starts[:cut]
+        self._base += cut
+
+    def _open_at(self, first: int, key: int, number: int) -> None:
+        """Open the candidates that begin with the letters from ``first`` on."""
+        value = self._index.grams.get(key, key)
+        if value >> GRAM_VALUE_BITS:
+            return
+        codes = self._codes[first:]
+        anchors = value >> GRAM_LENGTH_BITS & self._starts[first]
+        for anchor in Anchor:
+            if anchors >> anchor & 1:
+                candidate = self._index.candidate(anchor, first + self._base, codes, value)
+                self._step(candidate, codes[-1], number)
+                if candidate.is_open():
+                    self._open.append(candidate)
 
     def _follow(self, code: int, number: int) -> None:
         for candidate in self._open:
@@ -137,7 +161,7 @@ class PhraseTracker:
 
     def _settle(self, after: int) -> None:
         """Decide about phrases that ended with the last letter; ``after`` is one that touches it."""
-        last = ord(self._letters[-1])
+        last = self._codes[-1]
         for _, hit in self._ended:
             if after and may_not_touch(hit.anchor, last, after):
                 continue
@@ -146,7 +170,7 @@ class PhraseTracker:
                 hit,
                 self._places[hit.first - base],
                 self._places[hit.last - base],
-                self._letters[hit.first - base : hit.last + 1 - base],
+                "".join(map(chr, self._codes[hit.first - base : hit.last + 1 - base])),
             )
             if question is not None:
                 self._found.append(question)
@@ -155,26 +179,19 @@ class PhraseTracker:
     @property
     def hold(self) -> int:
         """The first character that a phrase still to be found may have."""
-        end = self._base + len(self._letters)
+        base = self._base
+        end = len(self._codes)
         first = end
         for candidate in self._open:
-            first = min(first, candidate.first)
+            first = min(first, candidate.first - base)
         for candidate, _ in self._ended:
-            first = min(first, candidate.first)
+            first = min(first, candidate.first - base)
         if not self._broken and self._gap <= LONGEST_GAP:
-            for number in range(max(self._chain, end - ALPHABETIC + 1), first):
-                at = number - self._base
-                if self._may_begin(self._starts[at]) and end - number < gram_length(
-                    ord(self._letters[at])
-                ):
-                    first = number
+            for at in range(max(self._chain - base, end - ALPHABETIC + 1), first):
+                if self._starts[at] and end - at < gram_length(self._codes[at]):
+                    first = at
                     break
-        if first == end:
-            return self._reading.size
-        return self._places[first - self._base]
-
-    def _may_begin(self, starts: int) -> bool:
-        return any(starts >> anchor & 1 for anchor in self._anchors)
+        return self._reading.size if first == end else self._places[first]
 
     @property
     def frontier(self) -> int:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from filter.nv1 import BREAK, nv1
 from filter.reading import ENCODED_MARKS, IGNORED_RUN, decoded_character, encoded, unfinished
+
+
+_ENCODED_MARK = re.compile(f"[{re.escape(ENCODED_MARKS)}]")
 
 
 class StreamReading:
@@ -43,7 +48,7 @@ class StreamReading:
         self._raw += text
         pending = self._pending + text
         begin = self.raw_end - len(pending)
-        if self._pending or any(mark in text for mark in ENCODED_MARKS):
+        if self._pending or _ENCODED_MARK.search(text):
             tail = unfinished().search(pending, max(0, len(pending) - 40))
             cut = tail.start() if tail is not None else len(pending)
             self._pending = pending[cut:]

@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 
 from filter.errors import LetheError
-from lethe import __version__, optout, reconstruct
+from lethe import __version__, optout, output_filter, reconstruct
 from lethe.console import printable
 from lethe.demo import demo
 from pipeline.collection import rare_collection
 
 app = typer.Typer(
     name="lethe",
-    help="Rebuild a pretraining corpus so that every opt-out in it is respected, and say why each "
-    "document went.",
+    help="Rebuild a pretraining corpus so that every opt-out in it is respected, and keep what "
+    "people had deleted out of what a model says.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -24,7 +24,9 @@ app = typer.Typer(
 )
 app.add_typer(optout.app, name="optout")
 app.add_typer(reconstruct.app, name="reconstruct")
+app.add_typer(output_filter.app, name="filter")
 app.command()(demo)
+app.command()(output_filter.selftest)
 
 
 def _version(value: bool) -> None:

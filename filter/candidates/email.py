@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from filter.candidates.domains import TOP_LEVEL
 from filter.candidates.domains import LONGEST as LONGEST_TOP
+from filter.candidates.islands import PAIRS
 from filter.candidates.model import LONGEST_GAP, Candidate, Glyphs
 from filter.identifiers import IdentifierKind
 from filter.nv1 import fold
@@ -87,8 +88,14 @@ def _is_space(gap: str) -> bool:
 
 def _is_spelt(text: Glyphs, after: int) -> bool:
     """Whether the glyphs on both sides of the gap before ``after`` stand alone: j a n e."""
-    beyond = text.gaps[after + 1] if after + 1 < len(text.gaps) else " "
-    return bool(text.gaps[after - 1] or after == 1) and bool(beyond)
+    before, beyond = after - 1, after + 1
+    if not text.gaps[before] and PAIRS.fullmatch(text.text, max(0, after - 2), after):
+        before -= 1
+    if PAIRS.match(text.text, after) and beyond < len(text.gaps) and not text.gaps[beyond]:
+        beyond += 1
+    return bool(text.gaps[before] or before == 0) and (
+        beyond >= len(text.gaps) or bool(text.gaps[beyond])
+    )
 
 
 def _glued(text: Glyphs, start: int, behind: int) -> Iterator[int]:

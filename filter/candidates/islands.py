@@ -28,6 +28,8 @@ SPACES = " \n" + BREAK
 _EDGE = re.compile('[:;,"<>=|!?¦\u0e00-\u0eff\u2e80-\ua4cf\uf900-\ufaff]')
 """Ends an identifier within a word: certain punctuation, a script without spaces."""
 _TAIL = re.compile(f"[^{_EDGE.pattern[1:-1]}]*\\Z")
+PAIRS = re.compile("ss|ae|oe|th")
+"""What one letter may fold to: ß, æ, œ, þ."""
 WORD = re.compile(f"[^{SPACES}]+")
 TRIGGER = re.compile(r"@|[0-9](?:[^0-9@]{0,8}[0-9]){3}|:[^:@]{0,12}:")
 """Something of every candidate; between digits as much as may stand there."""
@@ -74,15 +76,17 @@ def joins(before: str, gap: str, after: str, *, whole: bool = True) -> bool | No
     spelt = _is_spelt(before)
     if _has_digit(start, 8 if number else 4):
         return number or spelt or one <= 4
-    if not whole and (broken or two <= (8 if number else 4)):
+    alone = spelt and _is_spelt(start)
+    if not whole and (broken or alone or two < (8 if number else 4)):
         return None
     if broken and one <= 4 and two <= 4:
         return True
-    return (number and two <= 4) or (spelt and _is_spelt(start))
+    return alone or (number and two <= 4)
 
 
 def _is_spelt(word: str) -> bool:
     """Whether no two of its letters touch."""
+    word = PAIRS.sub("x", word)
     return not any(one not in SEPARATORS and two not in SEPARATORS for one, two in pairwise(word))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from filter import bundle_file, phrases
 from filter.compile import AUDIENCES, FORMAT, Report, compiled, recognised_secret
-from filter.errors import BundleExpired, BundleTooNew, DamagedBundle
+from filter.errors import BundleError, BundleExpired, BundleTooNew, DamagedBundle, InputError
 from filter.fuse import FuseParameters
 from filter.identifiers import Identifier, IdentifierKind
 from filter.kdf import PROFILES, SALT_BYTES, KdfProfile, family_salt, profile
@@ -46,7 +46,9 @@ class Bundle:
         self._arrays = arrays
         try:
             self._read_manifest()
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except BundleError:
+            raise
+        except (InputError, KeyError, TypeError, ValueError, AttributeError):
             raise DamagedBundle(f"{name} has no usable manifest: download it again.") from None
 
     def _read_manifest(self) -> None:

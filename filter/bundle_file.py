@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, np.ndarray[Any, Any]]
 
-_TYPES = {"U8": np.dtype("u1"), "U16": np.dtype("<u2"), "U32": np.dtype("<u4")}
+_TYPES: dict[str, np.dtype[Any]] = {
+    "U8": np.dtype("u1"),
+    "U16": np.dtype("<u2"),
+    "U32": np.dtype("<u4"),
+}
 _NAMES = {dtype: name for name, dtype in _TYPES.items()}
 _HEADER_LIMIT = 1 << 20
 """Octets; a header is a few thousand."""
@@ -124,7 +128,7 @@ def unpack(octets: memoryview, name: str) -> tuple[dict[str, Any], dict[str, Any
         raise foreign
     damaged = DamagedBundle(f"{name} is damaged or cut short: download or build it again.")
     if len(octets) < 8 + size:
-        raise damaged if octets[8:9] == b"{" else foreign
+        raise damaged if octets[8] == ord("{") else foreign
     try:
         header = json.loads(bytes(octets[8 : 8 + size]))
         text = header.pop("__metadata__")["lethe"]

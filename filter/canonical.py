@@ -112,7 +112,7 @@ def fold_domain(domain: str) -> str:
 
 
 def _unicode(label: str) -> str:
-    if not label[:4].lower() == "xn--":
+    if label[:4].lower() != "xn--":
         return label
     try:
         return label[4:].encode("ascii").decode("punycode")

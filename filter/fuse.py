@@ -66,7 +66,7 @@ class Fuse:
     def __init__(self, parameters: FuseParameters, slots: npt.NDArray[np.unsignedinteger]) -> None:
         self.parameters = parameters
         self.slots = slots
-        self._view = memoryview(slots)
+        self._view = slots.data
         self._seed = parameters.seed
         self._seed2 = mix(parameters.seed ^ 0x9E3779B9)
         self._length = parameters.segment_length
@@ -101,7 +101,8 @@ class Fuse:
         """The values of many keys."""
         first, second, third, mask = _places(self.parameters, x, y)
         found = self.slots[first] ^ self.slots[second] ^ self.slots[third]
-        return found ^ mask.astype(self.slots.dtype)
+        values: npt.NDArray[np.unsignedinteger] = found ^ mask.astype(self.slots.dtype)
+        return values
 
 
 def _places(parameters: FuseParameters, x: U32, y: U32) -> tuple[U32, U32, U32, U32]:

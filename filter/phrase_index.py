@@ -16,6 +16,7 @@ from filter.nv1 import BREAK, OTHER, SEPARATORS
 from filter.phrases import (
     ALPHABETIC,
     DENSE,
+    DENSE_FROM,
     GRAM_LENGTH_BITS,
     GRAM_VALUE_BITS,
     KINDS,
@@ -140,10 +141,10 @@ class Candidate:
             found = index.wholes.get(x, two)
             if found >> WHOLE_VALUE_BITS:
                 found = -1
-        if length <= self.last and (behind := lengths_behind(self.gram)[length]):
-            if not index.halves.get(x, two):
-                self.possible += behind
-                self.past_half = True
+        behind = lengths_behind(self.gram)[length] if length <= self.last else ()
+        if behind and not index.halves.get(x, two):
+            self.possible += behind
+            self.past_half = True
         return found
 
     def is_open(self) -> bool:
@@ -200,7 +201,7 @@ class PhraseIndex:
     ) -> Iterator[tuple[int, int]]:
         """First letter and value in *grams* of the candidates of one gram length."""
         size = len(codes) - gram + 1
-        if size <= 0 or (gram == DENSE and codes.max() < SPACELESS[0][0]):
+        if size <= 0 or (gram == DENSE and codes.max() < DENSE_FROM):
             return
         base = np.uint32(self.key.base1)
         shift = np.uint32(self.sieve_shift)
@@ -216,7 +217,7 @@ class PhraseIndex:
             else:
                 wanted = starts[low:high] != 0
                 if gram == DENSE:
-                    wanted &= codes[low:high] >= 0x3005
+                    wanted &= codes[low:high] >= DENSE_FROM
                 places = np.flatnonzero(wanted) + low
                 x = codes[places]
                 for offset in range(1, gram):

@@ -67,6 +67,7 @@ SPACELESS = (
     (0x20000, 0x3FFFF),
 )
 """Code points of scripts in which words touch: there no edge is asked for."""
+DENSE_FROM = 0x3005
 _DENSE = (
     (0x3005, 0x3007),
     (0x3021, 0x318F),
@@ -83,7 +84,7 @@ def is_spaceless(code: int) -> bool:
 
 def gram_length(code: int) -> int:
     """How many letters open a candidate that begins with this one."""
-    dense = code >= 0x3005 and any(first <= code <= last for first, last in _DENSE)
+    dense = code >= DENSE_FROM and any(first <= code <= last for first, last in _DENSE)
     return DENSE if dense else ALPHABETIC
 
 

@@ -150,7 +150,7 @@ def _classes() -> Any:
         def validate_result(self, pattern_text: str) -> bool:
             return bool(suffixes(pattern_text).fqdn)
 
-    class Recognised(presidio.EntityRecognizer):  # type: ignore[misc]
+    class Recognised(presidio.EntityRecognizer):  # type: ignore[misc,name-defined]
         """One of our recognisers."""
 
         def __init__(self, kind: IdentifierKind, language: str) -> None:
@@ -168,7 +168,7 @@ def _classes() -> Any:
                 return []
             return [result(entity, span.start, span.end, self) for span in self._find(text)]
 
-    class Listed(presidio.EntityRecognizer):  # type: ignore[misc]
+    class Listed(presidio.EntityRecognizer):  # type: ignore[misc,name-defined]
         """A bundle."""
 
         def __init__(self, output_filter: OutputFilter, language: str) -> None:

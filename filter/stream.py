@@ -153,7 +153,7 @@ class StreamFilter:
                 )
             self._asked.append((question, granted))
         del self._waiting[:ready]
-        if len(self._seen) > 4096:
+        if len(self._seen) > 512:
             self._seen = {q for q in self._seen if q.last >= self._islands.needed}
 
     def _collect(self, *, wait: bool) -> None:

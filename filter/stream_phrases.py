@@ -9,6 +9,7 @@ from filter.phrase_index import LONGEST_GAP, Candidate, Hit, PhraseIndex, may_no
 from filter.phrases import (
     ALPHABETIC,
     DENSE,
+    DENSE_FROM,
     GRAM_LENGTH_BITS,
     GRAM_VALUE_BITS,
     KINDS,
@@ -33,7 +34,7 @@ class PhraseTracker:
         self._reading = reading
         self._asker = asker
         self._mask = index.mask
-        self._sieve = memoryview(index.sieve)
+        self._sieve = index.sieve.data
         self._shift = index.sieve_shift
         self._factor = index.key.base1
         self._leaving = pow(index.key.base1, ALPHABETIC, MASK + 1)
@@ -67,7 +68,7 @@ class PhraseTracker:
                 self._letter(char, place)
                 continue
             self._gap += 1
-            if char == "@" or char == "/":
+            if char in "@/":
                 self._address = True
             elif char == BREAK:
                 self._broken = True
@@ -76,7 +77,7 @@ class PhraseTracker:
             if self._open and (self._broken or self._gap > LONGEST_GAP):
                 self._open.clear()
 
-    def _letter(self, char: str, place: int) -> None:
+    def _letter(self, char: str, place: int) -> None:  # noqa: C901 -- the innermost loop of a stream
         code = ord(char)
         codes = self._codes
         at = len(codes)
@@ -114,22 +115,25 @@ class PhraseTracker:
         first = at - ALPHABETIC + 1
         if first + self._base >= self._chain and self._starts[first]:
             bit = roll >> self._shift
-            if self._sieve[bit >> 3] >> (bit & 7) & 1 and codes[first] < 0x3005:
+            if self._sieve[bit >> 3] >> (bit & 7) & 1 and gram_length(codes[first]) == ALPHABETIC:
                 self._open_at(first, roll, number)
-        if code >= 0x3005:
-            first = at - DENSE + 1
-            if first + self._base >= self._chain and self._starts[first]:
-                if gram_length(codes[first]) == DENSE:
-                    self._open_at(first, self._sum(first), number)
-                first = at - ALPHABETIC + 1
+        if code >= DENSE_FROM:
+            self._dense(at, number)
         if at > 8 * LONGEST:
             self._shorten(at - 2 * LONGEST)
 
-    def _sum(self, first: int) -> int:
-        total = 0
-        for code in self._codes[first:]:
-            total = total * self._factor + code & MASK
-        return total
+    def _dense(self, at: int, number: int) -> None:
+        """Open what begins in Han or kana and has its first letters with the letter ``at``."""
+        first = at - DENSE + 1
+        if first + self._base < self._chain or not self._starts[first]:
+            return
+        if gram_length(self._codes[first]) == DENSE:
+            key = 0
+            for code in self._codes[first:]:
+                key = key * self._factor + code & MASK
+            bit = key >> self._shift
+            if self._sieve[bit >> 3] >> (bit & 7) & 1:
+                self._open_at(first, key, number)
 
     def _shorten(self, cut: int) -> None:
         del self._codes[:cut], self._places[:cut], self._starts[:cut]

@@ -7,7 +7,6 @@ import re
 from filter.nv1 import BREAK, nv1
 from filter.reading import ENCODED_MARKS, IGNORED_RUN, decoded_character, encoded, unfinished
 
-
 _ENCODED_MARK = re.compile(f"[{re.escape(ENCODED_MARKS)}]")
 
 

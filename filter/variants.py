@@ -81,9 +81,11 @@ def variants(kind: IdentifierKind, text: str) -> tuple[Phrase, ...]:
 def _spellings(kind: IdentifierKind, text: str) -> Iterator[Phrase]:
     """An address with its umlauts spelt out; other kinds have the one spelling of their script."""
     if kind is IdentifierKind.POSTAL_ADDRESS:
-        yield Phrase(fold(_spell_out(text)))
-        yield Phrase(fold(re.sub("(?i)stra(?:ss|ß)e", "str", text)))
-        yield Phrase(fold(re.sub("(?i)str\\.", "strasse", text)))
+        short = re.sub("(?i)stra(?:ss|ß)e", "str", text)
+        long = re.sub("(?i)str\\.", "strasse", text)
+        for written in (text, short, long):
+            yield Phrase(fold(written))
+            yield Phrase(fold(_spell_out(written)))
     yield from map(Phrase, _cases(text))
 
 

@@ -45,7 +45,7 @@ numbers with a valid check digit; cards of one issuer's prefix; public IPv4 addr
 
 def capacity(kind: IdentifierKind, bits: int) -> int:
     """How many entries a width holds until too many strangers are hit."""
-    return int(STRANGERS_HIT * 2**bits / WIDTHS[kind].readings)
+    return int(STRANGERS_HIT * (1 << bits) / WIDTHS[kind].readings)
 
 
 def width_for(kind: IdentifierKind, entries: int) -> int:
@@ -58,12 +58,12 @@ def width_for(kind: IdentifierKind, entries: int) -> int:
 
 def members(kind: IdentifierKind, bits: int) -> float:
     """The k of a width: how many members of the dictionary share one code."""
-    return 1 + WIDTHS[kind].dictionary / 2**bits
+    return 1 + WIDTHS[kind].dictionary / (1 << bits)
 
 
 def rounded_up(count: int) -> int:
     """To two significant digits: what a bundle says of how many it holds."""
     if count <= 0:
         return 0
-    step = max(10, 10 ** (len(str(count)) - 2))
+    step = max(10, int("1" + "0" * (len(str(count)) - 2)))
     return -(-count // step) * step

@@ -81,6 +81,12 @@ def run(
     removed: Annotated[
         str, typer.Option(help="Write dropped documents beside: none, scrubbed or verbatim.")
     ] = "none",
+    bundle: Annotated[
+        Path | None, typer.Option(help="An operators' bundle: the phrases it lists are removed.")
+    ] = None,
+    unpublished: Annotated[
+        bool, typer.Option("--unpublished", help="Remove listed names, too; never publish it.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Rebuild a corpus under a policy. Interrupted, the same command goes on where it was.
@@ -95,13 +101,16 @@ def run(
         from pipeline.reconstruct.recipes import recipe as named
     chosen = named(recipe)
     mode = pii or ("strict" if "pii" in chosen.stages else "none")
+    if bundle is not None:
+        _warn(bundle, mode, unpublished=unpublished)
     with progress_bar(f"Rebuilding {chosen.name}", "documents") as bar:
         result = run_recipe(
             chosen,
             source,
             policy,
             out,
-            options=Options(pii=mode, limit=limit, removed=removed),
+            bundle=bundle,
+            options=Options(pii=mode, limit=limit, removed=removed, unpublished=unpublished),
             workers=workers,
             progress=bar,
         )
@@ -121,6 +130,29 @@ def run(
     typer.echo(
         f"Corpus: {out}/data   reasons: {out}/ledger   report: lethe reconstruct report {out}"
     )
+
+
+def _warn(bundle: Path, mode: str, *, unpublished: bool) -> None:
+    """Say on standard error what must be known of a bundle and of a corpus made with it."""
+    with corpus_extra():
+        from pipeline.reconstruct.pii.listed import ListedPhrases
+    opened = ListedPhrases.open(bundle)
+    said = []
+    if opened.is_testing:
+        said.append("This bundle has cheap hashes: it is for tests and hides nobody.")
+    if opened.freshness == "expiring":
+        said.append(f"This bundle expires on {opened.valid_until}.")
+    if opened.freshness == "expired":
+        said.append(f"This bundle EXPIRED on {opened.valid_until}: get a newer release.")
+    if unpublished:
+        said.append("Listed names are removed, too: what comes out must not be published.")
+    elif mode == "none":
+        said.append(
+            "Nothing but listed phrases is replaced, so every marker gives one away: what comes out "
+            "must not be published."
+        )
+    for sentence in said:
+        typer.secho(sentence, fg="yellow", err=True)
 
 
 @app.command()

@@ -14,6 +14,11 @@ ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = [
     (),
     ("demo",),
+    ("selftest",),
+    ("filter",),
+    ("filter", "build"),
+    ("filter", "scan"),
+    ("filter", "inspect"),
     ("optout",),
     ("optout", "compile"),
     ("optout", "check"),
@@ -65,14 +70,14 @@ def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
     shown = lethe(*command, "--help")
     assert shown.returncode == 0
     assert "Usage" in shown.stdout
-    is_group = command in {(), ("optout",), ("reconstruct",)}
+    is_group = command in {(), ("filter",), ("optout",), ("reconstruct",)}
     assert is_group or f"lethe {' '.join(command)}" in shown.stdout.partition("Options")[0]
 
 
 def test_every_command_is_listed_here() -> None:
     """So that the test above cannot forget one."""
     listed = {c for c in COMMANDS if c}
-    for group in ((), ("optout",), ("reconstruct",)):
+    for group in ((), ("filter",), ("optout",), ("reconstruct",)):
         text = lethe(*group, "--help").stdout.partition("Commands")[2]
         for name in re.findall(r"^[│|] ([a-z]+) ", text, re.MULTILINE):
             assert (*group, name) in listed
@@ -107,7 +112,7 @@ def test_readme_names_make_targets_and_commands_that_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make ([a-z]+)", readme, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
-    for group, name in re.findall(r"lethe (optout|reconstruct) ([a-z]+)", readme):
+    for group, name in re.findall(r"lethe (filter|optout|reconstruct) ([a-z]+)", readme):
         assert (group, name) in COMMANDS
 
 

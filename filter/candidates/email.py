@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from filter.candidates.domains import TOP_LEVEL
 from filter.candidates.domains import LONGEST as LONGEST_TOP
+from filter.candidates.domains import TOP_LEVEL
 from filter.candidates.islands import PAIRS
 from filter.candidates.model import LONGEST_GAP, Candidate, Glyphs
 from filter.identifiers import IdentifierKind
@@ -120,9 +120,20 @@ def _glued(text: Glyphs, start: int, behind: int) -> Iterator[int]:
 
 def _ends(text: Glyphs, behind: int) -> Iterator[tuple[int, str]]:
     """Last glyph and folded domain of every way to end the address, the longest first."""
-    size = len(text.text)
-    if behind >= size or len(text.gaps[behind]) > LONGEST_GAP:
+    if behind >= len(text.text) or len(text.gaps[behind]) > LONGEST_GAP:
         return
+    seen = set()
+    for number, edge in enumerate(_edges(text, behind)):
+        for last in _label_ends(text, behind, edge, crossed=number > 0):
+            domain = _domain(text, behind, last)
+            if domain not in seen:
+                seen.add(domain)
+                yield last - 1, domain
+
+
+def _edges(text: Glyphs, behind: int) -> list[int]:
+    """Behind which glyphs a domain may end that begins with the glyph ``behind``."""
+    size = len(text.text)
     stop = min(size, behind + _DOMAIN)
     end = behind + 1
     stops: list[int] = []
@@ -143,13 +154,7 @@ def _ends(text: Glyphs, behind: int) -> Iterator[tuple[int, str]]:
         stops.append(end)
         if end - behind > 4 and "." not in text.gaps[end - 1] and _is_space(text.gaps[end - 1]):
             stops.append(end - 1)  # a word of one letter stands behind it
-    seen = set()
-    for number, edge in enumerate(stops):
-        for last in _label_ends(text, behind, edge, crossed=number > 0):
-            domain = _domain(text, behind, last)
-            if domain not in seen:
-                seen.add(domain)
-                yield last - 1, domain
+    return stops
 
 
 def _label_ends(text: Glyphs, behind: int, edge: int, *, crossed: bool) -> Iterator[int]:

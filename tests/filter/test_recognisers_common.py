@@ -18,11 +18,13 @@ from filter.recognisers import RECOGNISERS, find_all, phone
 
 EMAIL, IBAN, AHV = IdentifierKind.EMAIL, IdentifierKind.IBAN, IdentifierKind.AHV
 IP, PHONE = IdentifierKind.IP, IdentifierKind.PHONE
+CREDIT_CARD = IdentifierKind.CREDIT_CARD
 
 WRITTEN = {
     EMAIL: ["jane@example.org", "jörg@müller.example", "a@[192.0.2.1]", "jane＠example.org"],
     IBAN: ["CH93 0076 2011 6238 5295 7", "FR1420041010050500013M02606", "kz86-125k-zt50-0410-0100"],
     AHV: ["756.9217.0769.85", "7569217076985", "756\u00a09217\u202f0769\u200985"],
+    CREDIT_CARD: ["4111 1111 1111 1111", "378282246310005", "5555-5555-5555-4444"],
     IP: ["208.67.222.222", "2620:fe::fe", "2001:4860:4860::8.8.8.8", "DNS 8.8.4.4"],
     PHONE: ["+41 44 668 18 00", "+1\u00a0(212)\u202f555–0123", "044/668 18 00", "0041446681800"],
 }
@@ -127,6 +129,7 @@ TRIGGERLESS = {
     EMAIL: "meet @ 10.30, @jane, jane@localhost",
     IBAN: "it is no 12 of 24, in 1999 and 2000",
     AHV: "756.9217, 756 francs",
+    CREDIT_CARD: "12-34, 4111 1111 1111x",
     IP: "version 1.2.3 of 12:30:45",
     PHONE: "2024-01-02, 10:00, 1,000,000 and 0.5",
 }
@@ -142,7 +145,14 @@ def test_triggers_pass_over_ordinary_text(kind: IdentifierKind) -> None:
 
 def test_find_all_is_ascending_and_of_the_kinds_asked_for() -> None:
     text = "; ".join(texts[0] for texts in WRITTEN.values())
-    assert [span.kind for span in find_all(text, IdentifierKind)] == [EMAIL, IBAN, AHV, IP, PHONE]
+    assert [span.kind for span in find_all(text, IdentifierKind)] == [
+        EMAIL,
+        IBAN,
+        AHV,
+        CREDIT_CARD,
+        IP,
+        PHONE,
+    ]
     assert [span.kind for span in find_all(text, [PHONE, EMAIL])] == [EMAIL, PHONE]
     assert find_all(text, []) == []
 

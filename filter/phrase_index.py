@@ -73,28 +73,38 @@ class Hit(NamedTuple):
 
 
 _SEPARATES = np.array([chr(c) in SEPARATORS for c in range(256)])
-assert ord(OTHER) < 256
+assert ord(OTHER) < 255
+assert not _SEPARATES[255]
 
 
 def letters_of(reading: U32) -> Letters:
     """The letters of a reading; both ends of it are breaks."""
-    separates = _SEPARATES[np.minimum(reading, 255)]
-    separates &= reading < 256
-    places = np.flatnonzero(~separates)
+    places = np.flatnonzero(~_SEPARATES[np.minimum(reading, 255).astype(np.uint8)])
     codes = reading[places]
-    gaps = np.diff(places, prepend=-1) - 1
-    breaks = np.cumsum(reading == ord(BREAK))[places]
-    broken = (gaps > LONGEST_GAP) | (np.diff(breaks, prepend=-1) != 0)
-    marks = np.cumsum((reading == ord("@")) | (reading == ord("/")))[places]
-    addressed = np.diff(marks, prepend=0) != 0
-    edges = broken | (gaps > 0)
+    gaps = np.diff(places, prepend=-1)
+    broken = gaps > LONGEST_GAP + 1
+    touching = gaps == 1
+    _mark(broken, places, reading == ord(BREAK))
+    broken[:1] = True
+    touching &= ~broken
+    addressed = np.zeros(len(codes), np.bool_)
+    _mark(addressed, places, (reading == ord("@")) | (reading == ord("/")))
+    edges = ~touching
     if len(codes) and codes.max() >= SPACELESS[0][0]:
         spaceless = np.zeros(len(codes), np.bool_)
         for first, last in SPACELESS:
             spaceless |= (codes >= first) & (codes <= last)
         edges |= spaceless
         edges[1:] |= spaceless[:-1]
-    return Letters(codes, places, (gaps == 0) & ~broken, broken, edges, addressed)
+    return Letters(codes, places, touching, broken, edges, addressed)
+
+
+def _mark(
+    letters: npt.NDArray[np.bool_], places: npt.NDArray[np.int64], where: npt.NDArray[np.bool_]
+) -> None:
+    """Mark the first letter behind each place of the reading that is true in ``where``."""
+    behind = np.searchsorted(places, np.flatnonzero(where))
+    letters[behind[behind < len(letters)]] = True
 
 
 class Candidate:
@@ -189,12 +199,54 @@ class PhraseIndex:
         starts &= np.uint8(self.mask)
         found: list[Hit] = []
         for gram in (ALPHABETIC, DENSE):
-            for start, value in self._openings(letters.codes, starts, gram):
-                anchors = value >> GRAM_LENGTH_BITS & int(starts[start])
-                for anchor in Anchor:
-                    if anchors >> anchor & 1:
-                        found += self._follow(letters, anchor, start, gram, value)
+            opened = [
+                (start, value, anchor)
+                for start, value in self._openings(letters.codes, starts, gram)
+                for anchor in Anchor
+                if value >> GRAM_LENGTH_BITS & int(starts[start]) & 1 << anchor
+            ]
+            for at in self._promising(letters, gram, opened):
+                start, value, anchor = opened[at]
+                found += self._follow(letters, anchor, start, gram, value)
         return found
+
+    def _promising(
+        self, letters: Letters, gram: int, opened: list[tuple[int, int, Anchor]]
+    ) -> list[int]:
+        """Which candidates reach a checkpoint, or are whole at once; all together, not in turn."""
+        if len(opened) < 16:
+            return list(range(len(opened)))
+        key = self.key
+        table = np.array(opened, np.int64)
+        lengths = (table[:, 1] & (1 << GRAM_LENGTH_BITS) - 1) * 4 + 4
+        until = np.array([checkpoint(n, gram) for n in range(LONGEST + 1)])[lengths]
+        extra = (table[:, 2] * key.anchor).astype(np.uint32)
+        active = np.arange(len(opened))
+        one = np.zeros(len(opened), np.uint32)
+        two = np.zeros(len(opened), np.uint32)
+        promising: list[int] = []
+        for length in range(1, LONGEST + 1):
+            place = table[active, 0] + length - 1
+            alive = place < len(letters.codes)
+            if length > 1:
+                alive[alive] &= ~letters.broken[place[alive]]
+            active, place = active[alive], place[alive]
+            if not len(active):
+                break
+            codes = letters.codes[place]
+            one[active] = one[active] * np.uint32(key.base1) + codes
+            two[active] = two[active] * np.uint32(key.base2) + codes
+            if length < gram:
+                continue
+            x = one[active] + extra[active] + np.uint32(length * key.length & MASK)
+            hit = np.zeros(len(active), np.bool_)
+            if lengths_behind(gram)[length]:
+                hit |= self.halves.get_array(x, two[active]) == 0
+            if length == gram:
+                hit |= self.wholes.get_array(x, two[active]) >> WHOLE_VALUE_BITS == 0
+            promising += active[hit].tolist()
+            active = active[~hit & (until[active] > length)]
+        return promising
 
     def _openings(
         self, codes: U32, starts: npt.NDArray[np.uint8], gram: int
@@ -204,16 +256,19 @@ class PhraseIndex:
         if size <= 0 or (gram == DENSE and codes.max() < DENSE_FROM):
             return
         base = np.uint32(self.key.base1)
+        cube = np.uint32(self.key.base1**3 & MASK)
         shift = np.uint32(self.sieve_shift)
         everywhere = self.mask >> Anchor.NOWHERE & 1 and gram == ALPHABETIC
         step = 1 << 15
         for low in range(0, size, step):
             high = min(size, low + step)
             if everywhere:
-                x = codes[low:high].copy()
-                for offset in range(1, gram):
-                    x *= base
-                    x += codes[low + offset : high + offset]
+                # Three letters, then six, so that each is multiplied twice and not five times.
+                x = codes[low : high + gram - 1] * base
+                x[:-1] += codes[low + 1 : high + gram - 1]
+                x = x[:-2] * base
+                x += codes[low + 2 : high + gram - 1]
+                x = x[: high - low] * cube + x[3:]
             else:
                 wanted = starts[low:high] != 0
                 if gram == DENSE:

@@ -15,6 +15,8 @@ import numpy as np
 from filter.nv1 import BREAK, OTHER, nv1
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     U32 = npt.NDArray[np.uint32]
@@ -32,10 +34,10 @@ _DOT = "dot|punkt|point|punto"
 _T = "%[89ABab][0-9A-Fa-f]"
 """A continuation octet of UTF-8."""
 _UTF8 = (
-    "%[0-7][0-9A-Fa-f]"
-    f"|%(?:[Cc][2-9A-Fa-f]|[Dd][0-9A-Fa-f]){_T}"
-    f"|%(?:[Ee]0%[ABab][0-9A-Fa-f]|[Ee][1-9A-Ca-cEeFf]{_T}|[Ee][Dd]%[89][0-9A-Fa-f]){_T}"
-    f"|%(?:[Ff]0%[9ABab][0-9A-Fa-f]|[Ff][1-3]{_T}|[Ff]4%8[0-9A-Fa-f]){_T}{_T}"
+    "(?:[0-7][0-9A-Fa-f]"
+    f"|(?:[Cc][2-9A-Fa-f]|[Dd][0-9A-Fa-f]){_T}"
+    f"|(?:[Ee]0%[ABab][0-9A-Fa-f]|[Ee][1-9A-Ca-cEeFf]{_T}|[Ee][Dd]%[89][0-9A-Fa-f]){_T}"
+    f"|(?:[Ff]0%[9ABab][0-9A-Fa-f]|[Ff][1-3]{_T}|[Ff]4%8[0-9A-Fa-f]){_T}{_T})"
 )
 
 ENCODED_MARKS = "&%([{"
@@ -74,10 +76,11 @@ class Reading(NamedTuple):
 @cache
 def encoded() -> re.Pattern[str]:
     """What the decoder reads as one character."""
+    word = rf" {{0,2}}(?i:{_AT}|{_DOT}) {{0,2}}[)\]}}]"
+    # Every alternative begins with a character of its own, so that the engine leaps to these.
     return re.compile(
         r"&(?:#(?P<dec>[0-9]{1,7})|#[xX](?P<hex>[0-9A-Fa-f]{1,6})|(?P<name>[A-Za-z][A-Za-z0-9]{1,7}));"
-        rf"|(?P<utf8>{_UTF8})"
-        rf"|[(\[{{] {{0,2}}(?:(?P<at>(?i:{_AT}))|(?i:{_DOT})) {{0,2}}[)\]}}]"
+        rf"|%(?P<utf8>{_UTF8})|\({word}|\[{word}|\{{{word}"
     )
 
 
@@ -100,18 +103,19 @@ def decoded_character(match: re.Match[str]) -> str | None:
     if match["dec"] or match["hex"]:
         code = int(match["dec"] or match["hex"], 10 if match["dec"] else 16)
         return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else None
-    return "@" if match["at"] else "."
+    return "@" if match[0][1:-1].strip().lower() in _AT.split("|") else "."
 
 
 def decode(text: str) -> Decoded:
     """Read the encodings of a text, from left to right, each once."""
-    if not any(mark in text for mark in ENCODED_MARKS):
-        return Decoded(text, None, None)
     parts: list[str] = []
     lengths: list[int] = []
     widths: list[int] = []
     done = 0
-    for match in encoded().finditer(text):
+    pattern = encoded()
+    for at in sorted(_marks(text)):
+        if at < done or (match := pattern.match(text, at)) is None:
+            continue
         char = decoded_character(match)
         if char is not None:
             parts += (text[done : match.start()], char)
@@ -127,11 +131,22 @@ def decode(text: str) -> Decoded:
     return Decoded("".join(parts), np.concatenate(([0], ends[:-1])), ends)
 
 
+def _marks(text: str) -> Iterator[int]:
+    """Where an encoded character may begin."""
+    for mark in ENCODED_MARKS:
+        at = text.find(mark)
+        while at >= 0:
+            yield at
+            at = text.find(mark, at + 1)
+
+
 class _Arrays(NamedTuple):
     single: U32
     """Code point -> the one character that it reads as, `_IGNORED` or `_LONGER`."""
     width: npt.NDArray[np.uint8]
     """Code point -> how many characters it reads as."""
+    ascii: U32
+    """The first 128 of ``single``, none of which is ignored or longer."""
 
 
 @cache
@@ -147,14 +162,17 @@ def _arrays() -> _Arrays:
     for code, text in table.items():
         width[code] = len(text)
         single[code] = ord(text) if len(text) == 1 else _LONGER if text else _IGNORED
-    return _Arrays(single, width)
+    return _Arrays(single, width, single[:128].copy())
 
 
 def read(text: str) -> Reading:
     """The reading of a text; the spans of one character that folds to several are the same."""
     decoded = decode(text)
-    codes = np.frombuffer(decoded.text.encode("utf-32-le", "surrogatepass"), "<u4")
     arrays = _arrays()
+    if decoded.text.isascii():
+        octets = np.frombuffer(decoded.text.encode("ascii"), np.uint8)
+        return Reading(arrays.ascii[octets], decoded.starts, decoded.ends)
+    codes = np.frombuffer(decoded.text.encode("utf-32-le", "surrogatepass"), "<u4")
     found = arrays.single[codes]
     if not (found >= _LONGER).any():
         return Reading(found, decoded.starts, decoded.ends)

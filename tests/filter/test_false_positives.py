@@ -28,9 +28,10 @@ COUNT = 10_000
 UNLIMITED = FilterPolicy(slow_hashes=1 << 30)
 """What is measured here is chance, not the budget."""
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+EVERY = 4
+"""Of the long pages one in so many is read, to keep this short."""
 AROUND = 40
 """Characters on both sides of a change in which a listed value is looked for."""
-Listed = dict[IdentifierKind, list[str]]
 
 
 class Corpus(NamedTuple):
@@ -39,40 +40,58 @@ class Corpus(NamedTuple):
     texts: list[str]
     changed: list[tuple[IdentifierKind, str, str]]
     """Kind, what was removed, and the text around it."""
+    slow_hashes: list[int]
+    """What each text cost."""
 
     @property
     def characters(self) -> int:
         return sum(map(len, self.texts))
 
 
+class Listed(NamedTuple):
+    """Who is listed, by kind."""
+
+    values: dict[IdentifierKind, list[str]]
+    forms: dict[IdentifierKind, set[tuple[str, ...]]]
+    """Pieces of plain text that must all be there for a value to be there."""
+
+
 @pytest.fixture(scope="module")
 def listed(people: tuple[Identifier, ...]) -> Listed:
     names = [name for script in made_up.SCRIPTS for name in made_up.names(script, COUNT)]
     assert len(names) >= COUNT
-    found = defaultdict(list)
+    values = defaultdict(list)
     for make in (made_up.emails, made_up.phones, made_up.ibans, made_up.ahvs):
         for kind, text in make(COUNT):
-            found[kind].append(text)
+            values[kind].append(text)
     for kind, text in (*names, *people):
-        found[kind].append(text)
-    return dict(found)
+        values[kind].append(text)
+    forms = {
+        kind: {form for v in some for form in pieces(kind, v)} for kind, some in values.items()
+    }
+    return Listed(dict(values), forms)
 
 
 @pytest.fixture(scope="module")
 def crowd(listed: Listed) -> OutputFilter:
-    entries = [(kind, text) for kind, texts in listed.items() for text in texts]
+    entries = [(kind, text) for kind, texts in listed.values.items() for text in texts]
     return OutputFilter(Bundle.build(entries, release="2026.2.0", kdf="testing"), UNLIMITED)
 
 
 @pytest.fixture(scope="module")
 def corpus(crowd: OutputFilter) -> Corpus:
-    texts = [text for name in ("webdocs", "multilingual") for text in column(name)]
-    changed = []
-    for text, redaction in zip(texts, crowd.redact_batch(texts), strict=True):
-        for match in redaction.matches:
-            around = text[max(0, match.start - AROUND) : match.end + AROUND]
-            changed.append((match.kind, text[match.start : match.end], around))
-    return Corpus(texts, changed)
+    texts = [*column("webdocs")[::EVERY], *column("multilingual")]
+    redactions = crowd.redact_batch(texts)
+    changed = [
+        (match.kind, text[match.start : match.end], around(text, match.start, match.end))
+        for text, redaction in zip(texts, redactions, strict=True)
+        for match in redaction.matches
+    ]
+    return Corpus(texts, changed, [redaction.slow_hashes for redaction in redactions])
+
+
+def around(text: str, start: int, end: int) -> str:
+    return text[max(0, start - AROUND) : end + AROUND]
 
 
 def column(name: str) -> list[str]:
@@ -93,25 +112,27 @@ def plain(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if c.isalnum())
 
 
-def really_there(kind: IdentifierKind, around: str, listed: Listed) -> bool:
-    """Whether a listed value of this kind stands in a short text: each word of a name up to two
-    letters, which change by case and gender, or its transliteration; of a telephone number its last
-    seven digits; of the rest all letters and digits."""
-    there = plain(around)
+def pieces(kind: IdentifierKind, value: str) -> Iterator[tuple[str, ...]]:
+    """What of a value must be there: each word of a name up to two letters, which change by case and
+    gender, or of its transliteration; of a telephone number its last seven digits; of the rest all
+    letters and digits."""
     if kind is IdentifierKind.NAME:
-        return any(
-            all(plain(word)[: max(3, len(plain(word)) - 2)] in there for word in form.split())
-            for name in listed[kind]
-            for form in (name, anyascii(name), made_up.spelled_out(name))
-        )
-    if kind is IdentifierKind.PHONE:
-        return any(plain(value)[-7:] in there for value in listed[kind])
-    return any(plain(value) in there for value in listed[kind])
+        for form in (value, anyascii(value), made_up.spelled_out(value)):
+            words = map(plain, form.split())
+            yield tuple(word[: max(3, len(word) - 2)] for word in words)
+    else:
+        yield (plain(value)[-7:] if kind is IdentifierKind.PHONE else plain(value),)
+
+
+def really_there(kind: IdentifierKind, text: str, listed: Listed) -> bool:
+    """Whether a listed value of this kind stands in a short text."""
+    there = plain(text)
+    return any(all(piece in there for piece in form) for form in listed.forms[kind])
 
 
 def test_the_plain_comparison_sees_what_is_there(listed: Listed) -> None:
-    for kind in listed.keys() & {*RECOGNISED, IdentifierKind.NAME}:
-        value = listed[kind][0]
+    for kind in (*RECOGNISED, IdentifierKind.NAME):
+        value = listed.values[kind][0]
         assert really_there(kind, f"It says {value} there.", listed)
         assert not really_there(kind, "Nobody who is listed.", listed)
 
@@ -145,8 +166,8 @@ def test_recognised_kinds_on_real_pages(
 ) -> None:
     hit = {
         (kind, plain(removed))
-        for kind, removed, around in corpus.changed
-        if kind in RECOGNISED and not really_there(kind, around, listed)
+        for kind, removed, beside in corpus.changed
+        if kind in RECOGNISED and not really_there(kind, beside, listed)
     }
     expected = expected_hits(crowd, corpus.texts)
     assert expected[IdentifierKind.EMAIL] > 0.5, "too few look-ups to say anything"
@@ -156,19 +177,22 @@ def test_recognised_kinds_on_real_pages(
 def test_phrases_on_real_pages(corpus: Corpus, listed: Listed) -> None:
     wrong = [
         removed
-        for kind, removed, around in corpus.changed
-        if kind not in RECOGNISED and not really_there(kind, around, listed)
+        for kind, removed, beside in corpus.changed
+        if kind not in RECOGNISED and not really_there(kind, beside, listed)
     ]
     assert corpus.characters > 10_000_000
     assert len(wrong) < corpus.characters / 10_000_000, wrong
 
 
-def test_nothing_is_undecided_on_ordinary_pages(corpus: Corpus, crowd: OutputFilter) -> None:
-    """The standard budget; lists of hundreds of addresses exceed it."""
-    judge = OutputFilter(crowd.bundle)
-    shared = [text for text in corpus.texts if text.count("@") < 100]
-    assert len(shared) > 0.99 * len(corpus.texts)
-    assert not any(m.reason == "undecided" for r in judge.redact_batch(shared) for m in r.matches)
+def test_ordinary_pages_fit_into_the_budget(corpus: Corpus) -> None:
+    """Lists of more than a hundred addresses do not: their end is removed undecided."""
+    costs = [
+        cost
+        for text, cost in zip(corpus.texts, corpus.slow_hashes, strict=True)
+        if text.count("@") < 100
+    ]
+    assert len(costs) > 0.99 * len(corpus.texts)
+    assert max(costs) <= FilterPolicy().slow_hashes
 
 
 # Strangers
@@ -184,37 +208,39 @@ STRANGERS = {
 
 @pytest.mark.parametrize("kind", STRANGERS, ids=str)
 def test_strangers_of_each_kind(kind: IdentifierKind, crowd: OutputFilter, listed: Listed) -> None:
-    """As many as are listed, where chance alone decides: on the average a few of them are hit."""
-    known = {plain(value) for value in listed[kind]}
-    strangers = [f"Or {text}, say." for _, text in STRANGERS[kind](COUNT, seed=2)]
-    strangers = [text for text in strangers if plain(text[3:-6]) not in known]
-    redactions = crowd.redact_batch(strangers)
-    hit = [text for text, found in zip(strangers, redactions, strict=True) if found.matches]
-    hit = [text for text in hit if not really_there(kind, text, listed)]
-    assert len(strangers) > 0.9 * COUNT
-    assert len(hit) <= most(sum(expected_hits(crowd, strangers).values()))
+    """A crowd of others, where chance alone decides: on the average a few of them are hit."""
+    judge = OutputFilter(crowd.bundle, FilterPolicy(kinds=frozenset({kind})))
+    known = {plain(value) for value in listed.values[kind]}
+    strangers = [
+        text for _, text in STRANGERS[kind](COUNT // 2, seed=2) if plain(text) not in known
+    ]
+    sentences = [f"Or {text}, say." for text in strangers]
+    hit = [
+        sentence
+        for sentence, redaction in zip(sentences, judge.redact_batch(sentences), strict=True)
+        if redaction.matches and not really_there(kind, sentence, listed)
+    ]
+    assert len(strangers) > 0.45 * COUNT
+    assert len(hit) <= most(expected_hits(crowd, sentences)[kind])
 
 
 # How many ways there are to read one identifier
 
 
-def readings(
-    texts: list[str], kind: IdentifierKind, crowd: OutputFilter
-) -> tuple[int, int, Counter[int]]:
-    """Identifiers of a kind that its recogniser finds; look-ups that reach into any of them."""
+def readings(texts: list[str], kind: IdentifierKind, crowd: OutputFilter) -> Counter[int]:
+    """Of the identifiers of a kind that its recogniser finds: how many look-ups reach into them."""
     find = {IdentifierKind.EMAIL: email.find, IdentifierKind.PHONE: phone.find}[kind]
-    bundle = crowd.bundle
     counts: Counter[int] = Counter()
     for text in texts:
         spans = list(find(text))
         if not spans:
             continue
         reading = read(text)
-        found = candidates.find(reading.text(), {kind}, bundle.regions)
+        found = candidates.find(reading.text(), {kind}, crowd.bundle.regions)
         places = [reading.span(candidate.first, candidate.last) for candidate in found]
         for span in spans:
             counts[sum(first < span.end and span.start < end for first, end in places)] += 1
-    return counts.total(), sum(n * times for n, times in counts.items()), counts
+    return counts
 
 
 @pytest.mark.parametrize("kind", [IdentifierKind.EMAIL, IdentifierKind.PHONE], ids=str)
@@ -222,7 +248,9 @@ def test_readings_of_one_identifier(
     kind: IdentifierKind, pages: list[str], crowd: OutputFilter
 ) -> None:
     """The width counts on so many, to the nearest whole number."""
-    identifiers, looked_up, counts = readings(pages, kind, crowd)
+    counts = readings(pages, kind, crowd)
+    identifiers = counts.total()
+    looked_up = sum(n * times for n, times in counts.items())
     mean = looked_up / identifiers
     print(f"{kind}: {looked_up} look-ups for {identifiers} identifiers, {mean:.2f} each")
     assert identifiers > 100
@@ -254,7 +282,7 @@ NEAR = {
     "a Chinese name with another end": "王小朋来了。",
     # handles
     "no at-sign before it": "jane_doe is a variable",
-    "a longer handle": "@jane_doe_fan wrote",
+    "another handle": "@jane_dough wrote",
     # addresses
     "another number": "Seestrasse 15, 8001 Zürich",
     "another town": "Seestrasse 5, 8002 Zürich",
@@ -262,7 +290,7 @@ NEAR = {
     "a digit more": "1 Seestrasse 5, 8001 Bern",
     # e-mail
     "another domain": "jane.doe@example.com",
-    "another top": "jane.doe@example.organic",
+    "another top": "jane.doe@example.net",
     "a subdomain": "jane.doe@mail.example.org",
     "one letter more": "jane.does@example.org",
     "a letter missing": "jane.de@example.org",
@@ -318,7 +346,7 @@ NEAR = {
     "chemical formulas": "C6H12O6, CH3(CH2)16COOH, 2-amino-3-methylbutanoic acid, Fe2(SO4)3",
     "a CAS number": "CAS 7732-18-5, 50-00-0",
     "a gene": "NM_000546.6:c.215C>G (p.Pro72Arg)",
-    "Python": "def ann_lees(x: int = 756) -> str:\n    return f'{x:04d}' + name[0:8]",
+    "Python": "def ann_leech(x: int = 756) -> str:\n    return f'{x:04d}' + name[0:8]",
     "C": "#define MULLER 0x044668UL\nfor (int i = 0; i < 1800; ++i) { a[i] += b[i] * 8; }",
     "CSS": ".jane { margin: 0 4px 4px 6px; color: #668180; } @media (min-width: 680px) {}",
     "a URL": "https://shop.example/item?id=4466818&ref=0044&utm=20231224",
@@ -334,6 +362,26 @@ def test_near_misses_stay(text: str, crowd: OutputFilter) -> None:
     assert crowd.redact(text).text == text
     framed = f"They wrote: {text}\nAnd so on."
     assert crowd.redact(framed).text == framed
+
+
+TAKEN = {
+    "an address that ends with a listed one": "maryjane.doe@example.org",
+    "a last label that begins with another": "jane.doe@example.organic",
+    "an address without its dot": "janedoe@example.org",
+    "a handle that goes on": "@jane_does wrote",
+    "a handle that goes on behind a mark": "@jane_doe_fan wrote",
+    "a name in an address": "ann.lee@example.com",
+    "a name in code": "def ann_lee(): ...",
+    "a namesake": "Ann Lee, who founded the Shakers",
+    "a name across two sentences": "I saw Ann. Lee was there too.",
+    "a telephone number of another country in the same digits": "Sweden 044-668 18 00",
+}
+"""Strangers who are hit by rule, not by chance: ``docs/threat-model.md`` tells why."""
+
+
+@pytest.mark.parametrize("text", TAKEN.values(), ids=TAKEN)
+def test_what_strangers_pay(text: str, crowd: OutputFilter) -> None:
+    assert crowd.redact(text).matches
 
 
 def test_what_they_miss_is_listed(crowd: OutputFilter) -> None:

@@ -43,6 +43,8 @@ soak: $(VENV)/.dev  ## Long tests; LETHE_SOAK=1 is their full length, CI runs a 
 
 bench: $(VENV)/.dev  ## Measurements, printed as ratios
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/matching.py
+	$(BIN)/python benchmarks/costs.py
 
 format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff format .

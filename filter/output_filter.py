@@ -120,7 +120,11 @@ class OutputFilter:
                 if (answer := self._answer(q, readings[n], len(text), known if grant else None))
             ]
             if self._generic is not None:
-                answers += self._generic.answers(text, begins[n])
+                answers += (
+                    answer
+                    for answer in self._generic.answers(text, begins[n])
+                    if not self.asker.is_exempt(answer.kind, text[answer.start : answer.end])
+                )
             yield _replaced(text, begins[n], merged(answers), self.policy, budgets[n].asked)
 
     def _questions(self, readings: list[Reading]) -> list[list[Question]]:

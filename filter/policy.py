@@ -44,7 +44,7 @@ class FilterPolicy:
         """
         if self.slow_hashes < 0:
             raise InputError("A budget of slow hashes cannot be negative: give 0 or more.")
-        if missing := self.kinds - self.markers.keys():
+        if missing := (self.kinds | self.generic) - self.markers.keys():
             raise InputError(f"The policy has no marker for {', '.join(sorted(missing))}: add one.")
 
     def exempting(

@@ -7,12 +7,14 @@ which it judges e-mail addresses is the one that tldextract carries.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from filter.errors import InputError, MissingExtra
 from filter.identifiers import IdentifierKind
 from filter.questions import Answer
+from filter.recognisers import RECOGNISERS, find_all
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -35,12 +37,16 @@ LISTED = "LISTED_"
 THRESHOLD = 0.4
 """Presidio's score from which on something is personal data: its patterns alone, no context."""
 
+_WINDOW = 320
+"""Characters on each side of an at-sign that may belong to an address (RFC 5321, section 4.5.3.1: 64 and
+255). Presidio's pattern is quadratic in what stands there, and after a minute it lets a text pass."""
+
 
 class GenericLayer:
     """Whatever looks like personal data of some kinds, listed or not, in whole texts.
 
     Raises:
-        InputError: a kind that nobody can recognise by its form.
+        InputError: no kind, one that nobody can recognise by its form, or no such telephone region.
         MissingExtra: presidio-analyzer is not installed.
     """
 
@@ -56,6 +62,9 @@ class GenericLayer:
                 f"Only a list knows {', '.join(sorted(strange))}: choose generic kinds among "
                 f"{', '.join(ENTITIES)}."
             )
+        if not kinds:
+            raise InputError(f"Name at least one generic kind: {', '.join(ENTITIES)}.")
+        find_all("", [IdentifierKind.PHONE], regions=regions)  # refuses what is no region
         self._kinds = {ENTITIES[kind]: kind for kind in kinds}
         self._engine = _engine(frozenset(kinds), tuple(regions))
         self._threshold = threshold
@@ -87,6 +96,8 @@ def lethe_recognizers(
 def bundle_recognizer(output_filter: OutputFilter, language: str = "en") -> Any:
     """A bundle as Presidio's `EntityRecognizer`: entity types `LISTED` and the kind, score 1.
 
+    The generic kinds of its policy are left to Presidio.
+
     Raises:
         MissingExtra: presidio-analyzer is not installed.
     """
@@ -107,6 +118,7 @@ def _presidio() -> Any:
 
 def _engine(kinds: frozenset[IdentifierKind], regions: tuple[str, ...]) -> Any:
     presidio = _presidio()
+    from phonenumbers import UNKNOWN_REGION
     from presidio_analyzer.nlp_engine import NoOpNlpEngine
     from presidio_analyzer.predefined_recognizers import (
         CreditCardRecognizer,
@@ -116,8 +128,10 @@ def _engine(kinds: frozenset[IdentifierKind], regions: tuple[str, ...]) -> Any:
     )
 
     makers = {
-        IdentifierKind.EMAIL: lambda: _classes().Email(),
-        IdentifierKind.PHONE: lambda: PhoneRecognizer(supported_regions=regions),
+        IdentifierKind.EMAIL: _email,
+        IdentifierKind.PHONE: lambda: PhoneRecognizer(
+            supported_regions=regions or (UNKNOWN_REGION,)
+        ),
         IdentifierKind.IBAN: IbanRecognizer,
         IdentifierKind.CREDIT_CARD: CreditCardRecognizer,
         IdentifierKind.IP: IpRecognizer,
@@ -129,14 +143,47 @@ def _engine(kinds: frozenset[IdentifierKind], regions: tuple[str, ...]) -> Any:
     return presidio.AnalyzerEngine(registry=registry, nlp_engine=engine)
 
 
-@cache
-def _classes() -> Any:
-    """Subclasses of Presidio's, made once its package is there."""
-    presidio = _presidio()
+def _email() -> Any:
+    """Presidio's recogniser, with the suffix list that is installed, and linear in the text."""
     import tldextract
     from presidio_analyzer.predefined_recognizers import EmailRecognizer
 
     suffixes = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+    class Email(EmailRecognizer):  # type: ignore[misc]
+        def analyze(
+            self, text: str, entities: list[str], nlp_artifacts: Any = None, regex_flags: Any = None
+        ) -> list[Any]:
+            found = []
+            for begin, end in _around_at_signs(text):
+                for one in super().analyze(text[begin:end], entities, nlp_artifacts, regex_flags):
+                    one.start, one.end = one.start + begin, one.end + begin
+                    found.append(one)
+            return found
+
+        def validate_result(self, pattern_text: str) -> bool:
+            return bool(suffixes(pattern_text).fqdn)
+
+    return Email()
+
+
+def _around_at_signs(text: str) -> list[tuple[int, int]]:
+    """Where addresses may stand, ascending and apart."""
+    windows: list[tuple[int, int]] = []
+    at = text.find("@")
+    while at >= 0:
+        begin, end = max(0, at - _WINDOW), at + _WINDOW
+        if windows and begin <= windows[-1][1]:
+            begin = windows.pop()[0]
+        windows.append((begin, end))
+        at = text.find("@", at + 1)
+    return windows
+
+
+@cache
+def _classes() -> Any:
+    """Subclasses of Presidio's, made once its package is there."""
+    presidio = _presidio()
 
     def result(entity: str, start: int, end: int, by: Any) -> Any:
         # The explanation names who found it, never what: it may be logged.
@@ -144,20 +191,17 @@ def _classes() -> Any:
         about = {"recognizer_name": by.name, "recognizer_identifier": by.id}
         return presidio.RecognizerResult(entity, start, end, 1.0, why, about)
 
-    class Email(EmailRecognizer):  # type: ignore[misc]
-        """Presidio's, with the suffix list that is installed."""
-
-        def validate_result(self, pattern_text: str) -> bool:
-            return bool(suffixes(pattern_text).fqdn)
-
     class Recognised(presidio.EntityRecognizer):  # type: ignore[misc,name-defined]
         """One of our recognisers."""
 
         def __init__(self, kind: IdentifierKind, language: str) -> None:
-            from filter.recognisers import RECOGNISERS
-
             self._find = RECOGNISERS[kind].find
-            super().__init__([ENTITIES[kind]], name=f"Lethe {kind}", supported_language=language)
+            super().__init__(
+                [ENTITIES[kind]],
+                name=f"Lethe {kind}",
+                supported_language=language,
+                country_code="ch" if kind is IdentifierKind.AHV else None,
+            )
 
         def load(self) -> None:
             """Nothing to load."""
@@ -172,7 +216,9 @@ def _classes() -> Any:
         """A bundle."""
 
         def __init__(self, output_filter: OutputFilter, language: str) -> None:
-            self._filter = output_filter
+            # What is only generic is not listed.
+            listed = replace(output_filter.policy, generic=frozenset())
+            self._filter = type(output_filter)(output_filter.bundle, listed)
             names = [f"{LISTED}{kind.upper()}" for kind in sorted(output_filter.policy.kinds)]
             super().__init__(names, name="Lethe bundle", supported_language=language)
 
@@ -188,8 +234,8 @@ def _classes() -> Any:
             ]
 
     class Made:
-        """The three of them."""
+        """The two of them."""
 
     made: Any = Made
-    made.Email, made.Recognised, made.Listed = Email, Recognised, Listed
+    made.Recognised, made.Listed = Recognised, Listed
     return made

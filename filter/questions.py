@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from filter.canonical import Canonical, comparable
+from filter.canonical import Canonical, canonicalize, comparable
+from filter.errors import InputError
 from filter.identifiers import PHRASES, IdentifierKind
 from filter.nv1 import fold
 from filter.phrases import ANCHOR_OF, secret
@@ -42,7 +43,8 @@ class Answer(NamedTuple):
     end: int
     kind: IdentifierKind
     reason: str
-    """``listed``, ``undecided`` (beyond the budget) or ``truncated`` (cut off, perhaps listed)."""
+    """``listed``, ``undecided`` (beyond the budget), ``truncated`` (cut off, perhaps listed) or
+    ``generic`` (looks like one)."""
 
 
 class Asker:
@@ -67,6 +69,14 @@ class Asker:
         if hit.kind not in self.kinds or text in self._exempt:
             return None
         return Question(last, first, hit.kind, text, hit.code)
+
+    def is_exempt(self, kind: IdentifierKind, text: str) -> bool:
+        """Whether a text is an exempt identifier of a recognised kind."""
+        try:
+            value = comparable(kind, canonicalize(kind, text, self.bundle.regions))
+        except InputError:
+            return False
+        return self.bundle.secret(kind, value) in self._exempt
 
     def is_listed(self, question: Question, slow: int) -> bool:
         """Whether the slow hash of a question says yes."""
@@ -109,6 +119,8 @@ class Budget:
         return True
 
 
+_REASONS = ("listed", "undecided", "truncated", "generic")
+"""Of two that overlap the first is told."""
 _ORDER = {kind: number for number, kind in enumerate(IdentifierKind)}
 
 
@@ -118,7 +130,7 @@ def merged(answers: Iterable[Answer]) -> list[Answer]:
     for answer in sorted(answers, key=lambda a: (a.start, -a.end, _ORDER[a.kind], a.reason)):
         if found and answer.start < found[-1].end:
             last = found[-1]
-            reason = min(last.reason, answer.reason)  # listed before the others
+            reason = min(last.reason, answer.reason, key=_REASONS.index)
             found[-1] = last._replace(end=max(last.end, answer.end), reason=reason)
         else:
             found.append(answer)

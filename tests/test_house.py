@@ -130,6 +130,16 @@ def test_readme_shows_what_scrubbing_does() -> None:
     assert with_markers(before, spans) == after
 
 
+def test_readme_shows_what_the_filter_does() -> None:
+    from filter import Bundle, OutputFilter
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    before, after = re.search(r"lethe filter scan --bundle .*\n(.*)\n(.*)\n", readme).groups()  # type: ignore[union-attr]
+    listed = [("name", "Jürg Müller"), ("email", "juerg.mueller@example.org")]
+    bundle = Bundle.build(listed, release="2026.2.0", kdf="testing")
+    assert OutputFilter(bundle).redact(before).text == after
+
+
 def test_nothing_speaks_of_how_it_was_made() -> None:
     """The project speaks of itself alone: no paths of a machine, no registries."""
     tracked = subprocess.run(

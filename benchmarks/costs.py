@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import people
 
-from filter import Bundle, FilterPolicy, Identifier, IdentifierKind, OutputFilter, fuse
+from filter import Bundle, FilterPolicy, IdentifierKind, OutputFilter, candidates, fuse
+from filter.canonical import Canonical, comparable
 from filter.errors import InputError
 from filter.kdf import PROFILES, KdfProfile
 from filter.nv1 import fold
@@ -41,6 +42,7 @@ from filter.phrases import (
 )
 from filter.policy import POLICIES
 from filter.reading import read
+from filter.recognisers import email, phone
 from filter.variants import variants
 from filter.widths import WIDTHS, capacity, members, width_for
 
@@ -101,6 +103,11 @@ def dollars(amount: float) -> str:
     return f"${amount:.2f}" if amount < 10 else f"${amount:,.0f}"
 
 
+def card(hashes: float, kdf: KdfProfile = PROFILES["standard"]) -> float:
+    """Dollars for slow hashes on a card."""
+    return hashes / gpu_rate(kdf) / 3600 * GPU_HOUR
+
+
 def duration(seconds: float) -> str:
     for size, unit in ((86_400, "days"), (3600, "h"), (60, "min"), (1, "s")):
         if seconds >= size:
@@ -132,7 +139,7 @@ def enumeration(standard: float) -> Table:
         n = width.dictionary
         return (
             f"`{kind}`",
-            f"{n:.1e}",
+            f"{n:,}",
             width.bits,
             f"{members(kind, width.bits):,.1f}",
             f"{capacity(kind, width.bits):,}",
@@ -162,16 +169,17 @@ def strangers() -> Table:
 
 def intersections(size: int = 10_000) -> Table:
     """How certain an attacker is of one whose codes are all there: 1 / (1 + N / T (T / 2^b)^n)."""
-    email, phone = (width_for(k, size) for k in (IdentifierKind.EMAIL, IdentifierKind.PHONE))
+    kinds = IdentifierKind.EMAIL, IdentifierKind.PHONE
+    one, two = (size / 2 ** width_for(kind, size) for kind in kinds)
     n = WIDTHS[IdentifierKind.EMAIL].dictionary
-    one, two = size / 2**email, size / 2**phone
     cases = {
         "one code of an e-mail address": one,
         "two codes of it: two variants, or two releases with fresh salts": one**2,
         "three codes of it": one**3,
         "its code and that of the same person's telephone": one * two,
     }
-    rows = [(what, f"{1 / (1 + n / size * chance):.3%}") for what, chance in cases.items()]
+    sure = {what: 1 / (1 + n / size * chance) for what, chance in cases.items()}
+    rows = [(what, f"{p:.2%}" if p < 0.9999 else "above 99.99%") for what, p in sure.items()]
     return table("what is found in the file", "certainty that it is listed", rows=rows)
 
 
@@ -202,8 +210,50 @@ def hit_by_rule(count: int = 5_000, size: int = 10_000) -> str:
     hit = sum(bool(redaction.matches) for redaction in judge.redact_batch(sentences))
     return (
         f"Of {len(sentences):,} made-up strangers at the same {len(people.DOMAINS)} domains as "
-        f"{size:,} listed persons {hit} are hit ({hit / len(sentences):.2%}), by chance or by rule."
+        f"{size:,} listed persons {hit} are hit ({hit / len(sentences):.1%}), nearly all by rule: "
+        "their addresses end with a listed one."
     )
+
+
+def readings() -> Table:
+    """Look-ups for one identifier on real pages, and how often one reads as another."""
+    rows = []
+    for kind, recogniser in ((IdentifierKind.EMAIL, email), (IdentifierKind.PHONE, phone)):
+        identifiers = looked_up = 0
+        values: dict[str, set[str]] = {}
+        for text in texts_of_pages(1):
+            spans = list(recogniser.find(text))
+            reading = read(text) if spans else None
+            if reading is None:
+                continue
+            found = candidates.find(reading.text(), {kind}, ("CH",))
+            places = [(c.value, *reading.span(c.first, c.last)) for c in found]
+            for span in spans:
+                values.setdefault(comparable(kind, Canonical(span.value)), set()).update(
+                    touching := [v for v, a, b in places if a < span.end and span.start < b]
+                )
+                identifiers += 1
+                looked_up += len(touching)
+        mistaken = sum(bool((some - {value}) & values.keys()) for value, some in values.items())
+        rows.append(
+            (
+                f"`{kind}`",
+                f"{identifiers:,} ({len(values):,})",
+                f"{looked_up / identifiers:.1f}",
+                f"{sum(map(len, values.values())) / len(values):.1f}",
+                f"{mistaken} ({mistaken / len(values):.1%})",
+            )
+        )
+    header = ("kind", "on real pages (distinct)", "look-ups for each", "for each distinct one")
+    return table(*header, "of these, hit by rule if all others were listed", rows=rows)
+
+
+def texts_of_pages(every: int) -> list[str]:
+    import pyarrow.parquet as pq
+
+    column = pq.read_table(DATA / "webdocs.parquet", columns=["text"])["text"]
+    found: list[str] = column.to_pylist()[::every]
+    return found
 
 
 # Phrases
@@ -214,6 +264,7 @@ class Names(NamedTuple):
 
     codes: np.ndarray[Any, np.dtype[np.uint32]]
     lengths: np.ndarray[Any, np.dtype[np.int64]]
+    texts: Sequence[str]
 
 
 class Sums(NamedTuple):
@@ -226,7 +277,7 @@ class Sums(NamedTuple):
 def matrix(texts: Sequence[str]) -> Names:
     strings = np.array(texts)
     codes = strings.view(np.uint32).reshape(len(texts), -1)
-    return Names(codes, np.count_nonzero(codes, axis=1))
+    return Names(codes, np.count_nonzero(codes, axis=1), texts)
 
 
 def prefix_sums(key: PhraseKey, codes: np.ndarray[Any, np.dtype[np.uint32]]) -> Sums:
@@ -250,8 +301,8 @@ class Maps:
 
     def __init__(self, key: PhraseKey, names: Names, k: int) -> None:
         keep = names.lengths >= k
-        self.key, self.k, self.kept = key, k, int(keep.sum())
-        names = Names(names.codes[keep], names.lengths[keep])
+        self.key, self.k, self.texts = key, k, frozenset(names.texts)
+        names = Names(names.codes[keep], names.lengths[keep], ())
         sums = prefix_sums(key, names.codes)
         x, group = np.unique(sums.one[:, k - 1], return_inverse=True)
         longest = np.zeros(len(x), np.uint16)
@@ -336,22 +387,32 @@ def stored(names: Iterable[str]) -> Names:
 
 
 class Survivors(NamedTuple):
-    """How many pairs of a dictionary a map lets through."""
+    """How many pairs of a dictionary a map lets through, stage by stage."""
 
     pairs: int
     opened: int
     confirmed: int
     whole: int
+    listed: int
+    """Of all these."""
     seconds: float
+
+    def fast(self) -> float:
+        """Dollars for the maps of `PAIRS` names, on cores."""
+        return PAIRS * self.seconds / self.pairs / 3600 * CORE_HOUR
+
+    def slow(self, left: int, bits: int) -> float:
+        """Slow hashes for `PAIRS` names when so many pairs are left for a filter of some bits."""
+        return self.listed + PAIRS * (left - self.listed) / self.pairs / 2**bits
 
 
 def attack(maps: Maps, words: Words) -> Survivors:
     """Try every pair, the openings first, as somebody with the operators' file would."""
-    surnames = [fold(word) for word in words.surnames]
-    tried = opened = confirmed = whole = 0
+    forenames, surnames = (sorted(set(map(fold, half))) for half in words)
+    tried = opened = confirmed = whole = listed = 0
     start = time.perf_counter()
-    for first in range(0, len(words.forenames), 64):
-        some = [fold(word) for word in words.forenames[first : first + 64]]
+    for first in range(0, len(forenames), 64):
+        some = forenames[first : first + 64]
         names = matrix([one + two for one in some for two in surnames])
         tried += len(names.lengths)
         rows = np.flatnonzero(names.lengths >= maps.k)
@@ -362,8 +423,10 @@ def attack(maps: Maps, words: Words) -> Survivors:
         passes = maps.confirmed(addresses(maps.key, sums, np.maximum(half, 1))) | (half < maps.k)
         opened += len(rows)
         confirmed += int(passes.sum())
-        whole += int((passes & maps.is_whole(addresses(maps.key, sums, lengths))).sum())
-    return Survivors(tried, opened, confirmed, whole, time.perf_counter() - start)
+        left = rows[passes & maps.is_whole(addresses(maps.key, sums, lengths))]
+        whole += len(left)
+        listed += sum(names.texts[row] in maps.texts for row in left)
+    return Survivors(tried, opened, confirmed, whole, listed, time.perf_counter() - start)
 
 
 class Pages(NamedTuple):
@@ -376,10 +439,7 @@ class Pages(NamedTuple):
 
     @classmethod
     def load(cls) -> Pages:
-        import pyarrow.parquet as pq
-
-        column = pq.read_table(DATA / "webdocs.parquet", columns=["text"])["text"]
-        texts = column.to_pylist()[::EVERY]
+        texts = texts_of_pages(EVERY)
         codes = [read(text).codes for text in texts]
         ends = np.cumsum([len(some) + 1 for some in codes])
         gap = np.zeros(1, np.uint32)  # BREAK
@@ -396,8 +456,8 @@ class Asked(NamedTuple):
     others: int
 
 
-def asked(maps: Maps, pages: Pages) -> tuple[int, Asked, Asked]:
-    """Openings, and questions without and with the halves."""
+def asked(maps: Maps, pages: Pages) -> tuple[Asked, Asked]:
+    """Questions without the halves, and with them."""
     letters, k = pages.letters, maps.k
     size = len(letters.codes)
     starts = np.flatnonzero(letters.edges[: size - k])
@@ -417,17 +477,17 @@ def asked(maps: Maps, pages: Pages) -> tuple[int, Asked, Asked]:
         confirmed[:, length] = maps.confirmed(keys)
         ends = (length <= longest) & (broken[last] == broken[starts]) & (last + 1 < size)
         ends &= letters.edges[np.minimum(last + 1, size - 1)]
-        for halves in found:
-            half = maps.halfway[length]
+        half = maps.halfway[length]
+        for halves, questions in found.items():
             rows = np.flatnonzero(ends & (confirmed[:, half] | (not halves or half < k)))
             true = maps.is_whole(Sums(keys.one[rows], keys.two[rows]))
             columns = (pages.text[starts[rows]], keys.one[rows], keys.two[rows], true)
-            found[halves].append(np.stack([c.astype(np.int64) for c in columns], axis=1))
+            questions.append(np.stack([c.astype(np.int64) for c in columns], axis=1))
     counts = []
     for rows in (np.unique(np.concatenate(found[halves]), axis=0) for halves in (False, True)):
         listed = int(rows[:, 3].sum())
         counts.append(Asked(listed, len(rows) - listed))
-    return len(starts), counts[0], counts[1]
+    return counts[0], counts[1]
 
 
 def what_maps_give_away(maps: Maps, phrases: int, tried: Survivors) -> Table:
@@ -437,24 +497,23 @@ def what_maps_give_away(maps: Maps, phrases: int, tried: Survivors) -> Table:
     start = time.perf_counter()
     passed = int(np.count_nonzero(maps.longest(prefix_sums(maps.key, letters).one[:, -1])))
     rate = tested / (time.perf_counter() - start)
-    false = max(0, tried.whole - LISTS[0])
     fast = PAIRS / (tried.pairs / tried.seconds)
-    slow = PAIRS * tried.whole / tried.pairs
+    slow = tried.slow(tried.whole, 0)
     rows = [
         ("names listed, phrases stored, distinct openings",
          f"{LISTS[0]:,}, {phrases:,}, {maps.openings:,}"),
-        ("all openings of six letters a to z: one core", duration(grams / rate)),
-        ("of them let through although not listed", f"{passed / tested:.3%}"),
-        ("pairs tried against the map", f"{tried.pairs:,}"),
-        ("of them: opening known", f"{tried.opened / tried.pairs:.2%}"),
-        ("and half-way prefix known", f"{tried.confirmed / tried.pairs:.2%}"),
-        ("and whole known, so that the slow hash must tell", f"{tried.whole:,}"),
-        ("among them not listed", f"{false:,}"),
+        ("all openings of six letters a to z, one core", duration(grams / rate)),
+        ("of them let through although not listed",
+         f"{passed / tested:.3%}, about {grams * passed / tested:,.0f}"),
+        ("pairs of popular names tried", f"{tried.pairs:,}"),
+        ("of them: opening known", f"{tried.opened / tried.pairs:.1%}"),
+        ("and half-way prefix known", f"{tried.confirmed / tried.pairs:.1%}"),
+        ("and whole known, so that only the slow hash can tell", f"{tried.whole:,}"),
+        ("listed indeed", f"{tried.listed:,}"),
         ("pairs a second, one core", f"{tried.pairs / tried.seconds / 1e6:.1f} million"),
-        ("1e9 pairs, fast part, one core",
-         f"{duration(fast)}, {dollars(fast / 3600 * CORE_HOUR)}"),
-        ("1e9 pairs, slow part, a card",
-         f"{duration(slow / GPU_RATE)}, {dollars(slow / GPU_RATE / 3600 * GPU_HOUR)}"),
+        (f"{PAIRS:,} pairs, fast part, one core", f"{duration(fast)}, {dollars(tried.fast())}"),
+        (f"{PAIRS:,} pairs, slow part, a card",
+         f"{slow:,.0f} hashes, {duration(slow / GPU_RATE)}, {dollars(card(slow))}"),
     ]  # fmt: skip
     return table("attack on the operators' file", "figure", rows=rows)
 
@@ -469,16 +528,18 @@ def frontier(pages: Pages, words: Words, lists: Sequence[Names], costs: Sequence
         counts = [asked(maps, pages) for maps in all_maps]
         for halves, bits in product((False, True), (0, 8, 14)):
             cells: list[object] = [k, "8 bits" if halves else "none", bits or "none"]
-            for one, (_, without, including) in zip(tried, counts, strict=True):
+            for one, (without, including) in zip(tried, counts, strict=True):
                 ours = including if halves else without
                 hashes = 1000 * (ours.listed + ours.others / 2**bits) / pages.words
                 left = one.confirmed if halves else one.opened
-                share = (one.whole + (left - one.whole) / 2**bits) / one.pairs
-                price = PAIRS * share / GPU_RATE / 3600 * GPU_HOUR
-                cells += [f"{hashes:.2f}", f"{hashes * costs[0] * 1e3:.1f}", dollars(price)]
+                slow, fast = one.slow(left, bits), one.fast()
+                cells += [
+                    f"{hashes:.3f}",
+                    f"{hashes * costs[0] * 1e3:.2f}",
+                    dollars(fast + card(slow)),
+                ]
                 if one is tried[0]:
-                    heavy = price * GPU_RATE / gpu_rate(HEAVY)
-                    cells += [f"{hashes * costs[1] * 1e3:.1f}", dollars(heavy)]
+                    cells += [f"{hashes * costs[1] * 1e3:.1f}", dollars(fast + card(slow, HEAVY))]
             rows.append(tuple(cells))
     header = ["k", "halves", "wholes"]
     for count in LISTS:
@@ -499,19 +560,20 @@ def report() -> str:
     lines += ["Strangers hit, with the width that a bundle of T entries of a kind chooses:", ""]
     lines += strangers()
     lines += ["What several codes of one person give away (N = 1e9, T = 10,000):", ""]
-    lines += [*intersections(), hit_by_rule(), "", "What a text may cost:", "", *budgets(standard)]
+    lines += [*intersections(), "What a text may cost:", "", *budgets(standard), hit_by_rule(), ""]
     if not (DATA / "webdocs.parquet").is_file():
         return "\n".join([*lines, "Phrases were not measured: shared/data is not there."])
+    lines += ["How many ways there are to read one identifier:", "", *readings()]
     words, pages = Words.load(), Pages.load()
     lists = [stored(words.made_up(count)) for count in LISTS]
     maps = Maps(phrase_key(b"costs of phrases"), lists[0], ALPHABETIC)
     lines += [f"What the fast maps give away ({LISTS[0]:,} made-up names):", ""]
     lines += what_maps_give_away(maps, len(lists[0].lengths), attack(maps, words))
-    lines += [
-        f"Our cost for 1,000 words of real pages ({pages.words:,} words were read) against the price of"
-        " 1e9 name pairs; a card computes the slow hashes that the maps leave:",
-        "",
-    ]
+    lines.append(
+        f"Our cost for 1,000 words of real pages ({pages.words:,} words were read), and the price of"
+        f" {PAIRS:,} name pairs (maps on cores, slow hashes on a card):"
+    )
+    lines.append("")
     return "\n".join([*lines, *frontier(pages, words, lists, (standard, heavy))])
 
 

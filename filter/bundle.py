@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 _MAPS = {"grams": np.uint16, "halves": np.uint8, "wholes": np.uint32}
 _MEMORY_LIMIT_KIB = 1 << 18
 """A bundle may not ask for more than 256 MiB a hash: it is a file from elsewhere."""
+
+
+def _is_count(value: object, most: int) -> bool:
+    """Whether a value of a manifest is an integer from 0 to ``most``; a Boolean is none."""
+    return type(value) is int and 0 <= value <= most
 
 
 class Bundle:
@@ -59,37 +65,68 @@ class Bundle:
         if self.audience not in AUDIENCES:
             raise ValueError
         self.valid_until = date.fromisoformat(manifest["valid_until"])
-        self.kdf = KdfProfile(**manifest["kdf"])
-        if self.kdf.algorithm not in {p.algorithm for p in PROFILES.values()}:
-            raise BundleTooNew(f"{self.name} uses a hash that this version does not know: update.")
-        if not 0 <= self.kdf.memory_kib <= _MEMORY_LIMIT_KIB or not 1 <= self.kdf.passes <= 16:
+        if manifest["valid_until"] != self.valid_until.isoformat() or self.valid_until.year > 9000:
             raise ValueError
+        self.kdf = self._kdf(KdfProfile(**manifest["kdf"]))
         self.salt = bytes.fromhex(manifest["family"]["salt"])
         if len(self.salt) != SALT_BYTES:
             raise ValueError
-        self.regions = tuple(str(region) for region in manifest["regions"])
+        self.regions = tuple(manifest["regions"])
+        if not all(re.fullmatch("[A-Z]{2}", region) for region in self.regions):
+            raise ValueError
         self.canaries = tuple(
             Identifier(IdentifierKind(c["kind"]), str(c["value"])) for c in manifest["canaries"]
         )
-        self._bits = {IdentifierKind(k): int(v["bits"]) for k, v in manifest["kinds"].items()}
+        self._bits = {IdentifierKind(k): v["bits"] for k, v in manifest["kinds"].items()}
         for kind, bits in self._bits.items():
-            if not 1 <= bits <= 32 or self._arrays[f"codes.{kind}"].dtype != np.uint32:
+            if (
+                not _is_count(bits, 32)
+                or bits < 1
+                or self._arrays[f"codes.{kind}"].dtype != np.uint32
+            ):
                 raise ValueError
-        if self.audience == "operators":
-            for name, dtype in _MAPS.items():
-                found = FuseParameters(**manifest["phrases"]["maps"][name])
-                length = found.segment_length
-                slots = self._arrays[name]
-                if slots.dtype != dtype or len(slots) != found.slots or length & (length - 1):
-                    raise ValueError
-                if not 1 <= length <= 1 << 16 or not 0 < found.segment_count < 1 << 32:
-                    raise ValueError
-            sieve = self._arrays["sieve"]
-            if sieve.dtype != np.uint8 or len(sieve) & (len(sieve) - 1) or len(sieve) < 8:
+        self.anchors = self._anchors() if self.audience == "operators" else frozenset()
+
+    def _anchors(self) -> frozenset[phrases.Anchor]:
+        """The anchors of the phrases, whose maps are looked at.
+
+        Raises:
+            ValueError: a map contradicts the manifest.
+        """
+        about = self.manifest["phrases"]
+        for name, dtype in _MAPS.items():
+            found = FuseParameters(**about["maps"][name])
+            length = found.segment_length
+            if not all(_is_count(value, 0xFFFFFFFF) for value in found):
                 raise ValueError
-            self.anchors = frozenset(map(phrases.Anchor, manifest["phrases"]["anchors"]))
-        else:
-            self.anchors = frozenset()
+            slots = self._arrays[name]
+            if slots.dtype != dtype or len(slots) != found.slots or length & (length - 1):
+                raise ValueError
+            if not 1 <= length <= 1 << 16 or found.segment_count < 1:
+                raise ValueError
+        sieve = self._arrays["sieve"]
+        if sieve.dtype != np.uint8 or len(sieve) & (len(sieve) - 1) or len(sieve) < 8:
+            raise ValueError
+        return frozenset(map(phrases.Anchor, about["anchors"]))
+
+    def _kdf(self, kdf: KdfProfile) -> KdfProfile:
+        """The slow hash of the manifest, if this version can compute it.
+
+        Raises:
+            BundleTooNew: it cannot.
+            ValueError: parameters that nobody may ask for.
+        """
+        if kdf.algorithm not in {p.algorithm for p in PROFILES.values()}:
+            raise BundleTooNew(f"{self.name} uses a hash that this version does not know: update.")
+        if not _is_count(kdf.passes, 16) or not _is_count(kdf.lanes, 16):
+            raise ValueError
+        if not _is_count(kdf.memory_kib, _MEMORY_LIMIT_KIB) or not isinstance(kdf.name, str):
+            raise ValueError
+        if kdf.algorithm == "argon2id" and (
+            kdf.passes < 1 or kdf.lanes < 1 or kdf.memory_kib < 8 * kdf.lanes
+        ):
+            raise ValueError
+        return kdf
 
     @classmethod
     def build(
@@ -170,7 +207,7 @@ class Bundle:
     def _from(cls, octets: memoryview, name: str, *, verify: bool, now: datetime | None) -> Self:
         manifest, arrays, data = bundle_file.unpack(octets, name)
         version = manifest.get("format")
-        if not isinstance(version, int):
+        if type(version) is not int:
             raise DamagedBundle(f"{name} has no usable manifest: download it again.")
         if version != FORMAT:
             raise BundleTooNew(

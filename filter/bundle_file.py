@@ -47,7 +47,7 @@ def canonical_json(value: object) -> bytes:
 
 
 def pack(manifest: dict[str, Any], arrays: Arrays) -> bytes:
-    """The octets of a file; ``content_sha256`` is added to the manifest."""
+    """The octets of a file; ``arrays`` and ``content_sha256`` are added to the manifest."""
     tensors: dict[str, Any] = {}
     parts: list[bytes] = []
     offset = 0
@@ -62,6 +62,7 @@ def pack(manifest: dict[str, Any], arrays: Arrays) -> bytes:
         parts.append(octets)
         offset += len(octets)
     data = b"".join(parts)
+    manifest["arrays"] = tensors
     manifest["content_sha256"] = content_hash(manifest, data)
     text = canonical_json(manifest).decode()
     header = json.dumps({"__metadata__": {"lethe": text}, **tensors}, separators=(",", ":"))
@@ -127,6 +128,8 @@ def unpack(octets: memoryview, name: str) -> tuple[dict[str, Any], dict[str, Any
     if not 2 <= size <= _HEADER_LIMIT:
         raise foreign
     damaged = DamagedBundle(f"{name} is damaged or cut short: download or build it again.")
+    if size % 8:
+        raise foreign  # and its arrays would not be aligned
     if len(octets) < 8 + size:
         raise damaged if octets[8] == ord("{") else foreign
     try:
@@ -136,7 +139,7 @@ def unpack(octets: memoryview, name: str) -> tuple[dict[str, Any], dict[str, Any
         raise foreign from None
     try:
         manifest = json.loads(text)
-        if not isinstance(manifest, dict):
+        if not isinstance(manifest, dict) or manifest.get("arrays") != header:
             raise damaged
         data = octets[8 + size :]
         arrays = {}

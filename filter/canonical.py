@@ -27,6 +27,8 @@ Canonical = NewType("Canonical", str)
 Phrase = NewType("Phrase", str)
 """Folded letters and digits, nothing between: what phrases are matched by."""
 
+LONGEST_DOMAIN = 100
+"""Letters and digits of the domain of an e-mail address at most."""
 SHORTEST_NAME = phrases.ALPHABETIC
 SHORTEST_PHRASE = 8
 """Phrase of a phrase that is looked for anywhere, also within words."""
@@ -70,9 +72,14 @@ def canonicalize(
     try:
         if kind is IdentifierKind.PHONE:
             return Canonical(phone.canonicalize(text, regions))
-        return Canonical(RECOGNISERS[kind].canonicalize(text))
+        found = Canonical(RECOGNISERS[kind].canonicalize(text))
     except InputError as error:
         raise MalformedIdentifier(str(error)) from None
+    if kind is IdentifierKind.EMAIL and len(fold(found.rpartition("@")[2])) > LONGEST_DOMAIN:
+        raise MalformedIdentifier(
+            f"This address cannot be looked for: its domain has more than {LONGEST_DOMAIN} letters."
+        )
+    return found
 
 
 def check_length(kind: IdentifierKind, letters: Phrase) -> None:

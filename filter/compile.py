@@ -105,7 +105,7 @@ def compiled(
             "capacity": widths.capacity(kind, bits),
             "readings": widths.WIDTHS[kind].readings,
             "dictionary": widths.WIDTHS[kind].dictionary,
-            "k": round(widths.members(kind, bits), 1),
+            "k": int(widths.members(kind, bits)),
         }
     if audience == "operators":
         manifest["phrases"] = _add_phrases(collected, hashed, salt, arrays)

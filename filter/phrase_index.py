@@ -57,7 +57,7 @@ class Letters(NamedTuple):
     edges: npt.NDArray[np.bool_]
     """A word may begin with it."""
     addressed: npt.NDArray[np.bool_]
-    """An @ or a slash stands directly before it."""
+    """An @ or a slash is among the separators before it."""
 
 
 class Hit(NamedTuple):

@@ -60,9 +60,14 @@ ANCHOR_OF = {kind: anchor for anchor, kinds in KINDS.items() for kind in kinds}
 
 SPACELESS = (
     (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x11FF),  # Burmese; Hangul's jamo, whose particles follow without a space
+    (0x1000, 0x109F),  # Burmese
+    (0x1100, 0x11FF),  # Hangul's jamo, whose particles follow without a space
     (0x1780, 0x17FF),  # Khmer
+    (0x1980, 0x19DF),  # New Tai Lue
+    (0x1A20, 0x1AAF),  # Tai Tham
+    (0x1B00, 0x1B7F),  # Balinese
     (0x2E80, 0xA4CF),
+    (0xA980, 0xA9DF),  # Javanese
     (0xF900, 0xFAFF),
     (0x20000, 0x3FFFF),
 )

@@ -76,7 +76,7 @@ class Reading(NamedTuple):
 @cache
 def encoded() -> re.Pattern[str]:
     """What the decoder reads as one character."""
-    word = rf" {{0,2}}(?i:{_AT}|{_DOT}) {{0,2}}[)\]}}]"
+    word = rf" {{0,2}}(?ai:{_AT}|{_DOT}) {{0,2}}[)\]}}]"
     # Every alternative begins with a character of its own, so that the engine leaps to these.
     return re.compile(
         r"&(?:#(?P<dec>[0-9]{1,7})|#[xX](?P<hex>[0-9A-Fa-f]{1,6})|(?P<name>[A-Za-z][A-Za-z0-9]{1,7}));"

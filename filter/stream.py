@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from filter.output_filter import OutputFilter
 
 
+_KEPT = 4096
+"""Characters of the reading that are kept before the oldest are forgotten."""
+
+
 class StreamFilter:
     """One stream of text: `push` what arrives, then `finish`.
 
@@ -123,9 +127,9 @@ class StreamFilter:
                 hold = min(hold, question.first)
             for question, _ in self._asked:
                 hold = min(hold, question.first)
-        limit = reading.start_of(hold)
-        out = self._text_to(limit)
-        reading.forget(min(hold, self._islands.needed), self._out)
+        out = self._text_to(reading.start_of(hold))
+        if len(reading.text) > _KEPT:
+            reading.forget(min(hold, self._islands.needed), self._out)
         return out
 
     def _ask(self) -> None:

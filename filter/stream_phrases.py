@@ -59,75 +59,68 @@ class PhraseTracker:
         self._ended: list[tuple[Candidate, Hit]] = []
         """Whole phrases that the next letter may still continue."""
 
-    def advance(self, first: int) -> None:
+    def advance(self, first: int) -> None:  # noqa: C901, PLR0912, PLR0915 -- the innermost loop of a stream
         """Look at the characters of the reading from ``first`` on."""
-        reading = self._reading
-        separators = SEPARATORS
-        for place, char in enumerate(reading.text[first - reading.base :], first):
-            if char not in separators:
-                self._letter(char, place)
+        codes, places, starts = self._codes, self._places, self._starts
+        gap, broken, address, roll = self._gap, self._broken, self._address, self._roll
+        chain = self._chain - self._base
+        mask, factor, leaving = self._mask, self._factor, self._leaving
+        sieve, shift = self._sieve, self._shift
+        for place, char in enumerate(self._reading.text[first - self._reading.base :], first):
+            if char in SEPARATORS:
+                gap += 1
+                if char in "@/":
+                    address = True
+                elif char == BREAK:
+                    broken = True
+                if self._ended:
+                    self._settle(0)
+                if self._open and (broken or gap > LONGEST_GAP):
+                    self._open.clear()
                 continue
-            self._gap += 1
-            if char in "@/":
-                self._address = True
-            elif char == BREAK:
-                self._broken = True
-            if self._ended:
-                self._settle(0)
-            if self._open and (self._broken or self._gap > LONGEST_GAP):
-                self._open.clear()
-
-    def _letter(self, char: str, place: int) -> None:  # noqa: C901 -- the innermost loop of a stream
-        code = ord(char)
-        codes = self._codes
-        at = len(codes)
-        gap = self._gap
-        if self._broken or gap > LONGEST_GAP:
-            self._chain = self._base + at
-            self._open.clear()
-            self._broken = False
-            starts, touching = 5, False
-        else:
-            before = codes[-1]
+            code = ord(char)
+            at = len(codes)
             touching = gap == 0
-            starts = 4 if touching else 5
-            if touching and (code > 0xDFF or before > 0xDFF):
-                if is_spaceless(code) or is_spaceless(before):
-                    starts = 5
-            elif touching and code < 58 and may_not_touch(Anchor.NOWHERE, before, code):
-                starts = 0
-        if self._ended:
-            self._settle(code if touching else 0)
-        if self._address:
-            starts |= 2
-            self._address = False
-        self._gap = 0
-        codes.append(code)
-        self._places.append(place)
-        self._starts.append(starts & self._mask)
-        roll = self._roll * self._factor + code & MASK
-        if at >= ALPHABETIC:
-            roll = roll - codes[at - ALPHABETIC] * self._leaving & MASK
-        self._roll = roll
-        number = self._base + at
-        if self._open:
-            self._follow(code, number)
-        first = at - ALPHABETIC + 1
-        if first + self._base >= self._chain and self._starts[first]:
-            bit = roll >> self._shift
-            if self._sieve[bit >> 3] >> (bit & 7) & 1 and gram_length(codes[first]) == ALPHABETIC:
-                self._open_at(first, roll, number)
-        if code >= DENSE_FROM:
-            self._dense(at, number)
-        if at > 8 * LONGEST:
-            self._shorten(at - 2 * LONGEST)
+            if broken or gap > LONGEST_GAP:
+                chain, broken, touching = at, False, False
+                self._open.clear()
+            begins = 4 if touching else 5
+            if touching:
+                before = codes[-1]
+                if code > 0xDFF or before > 0xDFF:
+                    if is_spaceless(code) or is_spaceless(before):
+                        begins = 5
+                elif code < 58 and before < 58:
+                    begins = 0  # in the middle of a number
+            if address:
+                begins |= 2
+                address = False
+            if self._ended:
+                self._settle(code if touching else 0)
+            gap = 0
+            codes.append(code)
+            places.append(place)
+            starts.append(begins & mask)
+            roll = roll * factor + code & MASK
+            if at >= ALPHABETIC:
+                roll = roll - codes[at - ALPHABETIC] * leaving & MASK
+            if self._open:
+                self._follow(code, self._base + at)
+            begin = at - ALPHABETIC + 1
+            if begin >= chain and starts[begin]:
+                bit = roll >> shift
+                if sieve[bit >> 3] >> (bit & 7) & 1 and gram_length(codes[begin]) == ALPHABETIC:
+                    self._open_at(begin, roll, self._base + at)
+            if at - DENSE + 1 >= chain and codes[at - DENSE + 1] >= DENSE_FROM:
+                self._dense(at - DENSE + 1, self._base + at)
+        self._gap, self._broken, self._address, self._roll = gap, broken, address, roll
+        self._chain = chain + self._base
+        if len(codes) > 8 * LONGEST:
+            self._shorten(len(codes) - 2 * LONGEST)
 
-    def _dense(self, at: int, number: int) -> None:
-        """Open what begins in Han or kana and has its first letters with the letter ``at``."""
-        first = at - DENSE + 1
-        if first + self._base < self._chain or not self._starts[first]:
-            return
-        if gram_length(self._codes[first]) == DENSE:
+    def _dense(self, first: int, number: int) -> None:
+        """Open what begins in Han or kana with the letters from ``first`` on."""
+        if self._starts[first] and gram_length(self._codes[first]) == DENSE:
             key = 0
             for code in self._codes[first:]:
                 key = key * self._factor + code & MASK

@@ -43,7 +43,15 @@ class StreamReading:
 
     def push(self, text: str) -> int:
         """Take raw text; returns the number of the first new character."""
-        first = self.size
+        first = self.base + len(self.text)
+        if not self._pending and text.isascii() and not _ENCODED_MARK.search(text):
+            # The most frequent case: every character reads as one.
+            begin = self._raw_base + len(self._raw)
+            self._raw += text
+            self.text += text.translate(self._table)
+            self._starts += range(begin, begin + len(text))
+            self._ignored = 0
+            return first
         self._raw += text
         pending = self._pending + text
         begin = self.raw_end - len(pending)
@@ -112,12 +120,12 @@ class StreamReading:
         return self._raw[max(0, start - self._raw_base) : max(0, end - self._raw_base)]
 
     def forget(self, number: int, raw: int) -> None:
-        """Forget characters before ``number`` and raw text before ``raw``, now and then."""
-        if number - self.base > 4096:
-            cut = number - self.base
+        """Forget characters before ``number`` and raw text before ``raw``."""
+        cut = number - self.base
+        if cut > 0:
             self.text = self.text[cut:]
             del self._starts[:cut]
             self.base = number
-        if raw - self._raw_base > 4096:
+        if raw > self._raw_base:
             self._raw = self._raw[raw - self._raw_base :]
             self._raw_base = raw

@@ -257,7 +257,7 @@ def test_inspect(bundle: Path) -> None:
         "2027-04-02 (valid)",
         "content        verified",
         "phone",
-        "24.8",
+        " 24 ",
         "phrases",
     ):
         assert part in shown.stdout.decode()

@@ -15,6 +15,9 @@ TARGET = Path(__file__).resolve().parent.parent / "filter" / "data" / "nv1.txt"
 VOICING = {0x3099, 0x309A}
 """Combining kana marks that make another syllable: they are letters here."""
 
+VOWELS = {0, 84, 91, 103, 118, 129, 130, 132}
+"""Combining classes of signs that spell: those without one, and vowels of Telugu, Thai, Lao, Tibetan."""
+
 IGNORED = {0x034F, 0x0640, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0}
 """Fillers, the tatweel and the grapheme joiner: seen or not, they spell nothing."""
 
@@ -77,11 +80,11 @@ def letter(char: str) -> str:
     if code in IGNORED or general == "Cf":
         return ""
     if general in {"Mn", "Mc", "Me"}:
-        spells = code in VOICING or unicodedata.combining(char) == 0
+        spells = code in VOICING or unicodedata.combining(char) in VOWELS
         return char if spells and general != "Me" else ""
     if general == "Nd":
         return str(unicodedata.digit(char))
-    if general[0] == "L" and not is_modifier(char):
+    if (general[0] == "L" or general == "Nl") and not is_modifier(char):
         return STROKED.get(char) or LOOKALIKES.get(char) or char
     return ""
 

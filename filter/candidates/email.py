@@ -13,6 +13,7 @@ from filter.candidates.domains import LONGEST as LONGEST_TOP
 from filter.candidates.domains import TOP_LEVEL
 from filter.candidates.islands import PAIRS
 from filter.candidates.model import LONGEST_GAP, Candidate, Glyphs
+from filter.canonical import LONGEST_DOMAIN
 from filter.identifiers import IdentifierKind
 from filter.nv1 import fold
 from filter.phrases import is_spaceless
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 _SOFT = frozenset(".-_+*~`'^%$&")
 """May stand within an address, or hide in it."""
 _LOCAL = 64
-_DOMAIN = 100
-"""Letters and digits on either side at most."""
+"""Letters and digits of a local part at most (RFC 5321, section 4.5.3.1.1, in octets)."""
 _GLUED = 14
 """Letters of a touching word at most."""
 _LEAST = 4
@@ -134,7 +134,7 @@ def _ends(text: Glyphs, behind: int) -> Iterator[tuple[int, str]]:
 def _edges(text: Glyphs, behind: int) -> list[int]:
     """Behind which glyphs a domain may end that begins with the glyph ``behind``."""
     size = len(text.text)
-    stop = min(size, behind + _DOMAIN)
+    stop = min(size, behind + LONGEST_DOMAIN)
     end = behind + 1
     stops: list[int] = []
     while True:

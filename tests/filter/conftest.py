@@ -28,6 +28,7 @@ PEOPLE = (
     ("ip", "8.8.8.8"),
     ("ip", "2a00:1450:4001:81b::200e"),
     ("url", "https://www.people.example/jane-doe"),
+    ("name", "山 Smith"),
     ("text", "kein Wort davon ist wahr"),
 )
 

@@ -102,7 +102,7 @@ def test_the_manifest_says_what_it_must(bundle: Bundle) -> None:
     assert (manifest["release"], manifest["audience"]) == ("2026.2.0", "operators")
     assert manifest["valid_until"] == "2027-04-02"
     assert manifest["kinds"]["phone"]["bits"] == 22
-    assert manifest["kinds"]["phone"]["k"] == 24.8
+    assert manifest["kinds"]["phone"]["k"] == 24
     assert manifest["kinds"]["email"]["entries"] % 10 == 0
     assert len(manifest["normaliser"]["sha256"]) == 64
 
@@ -212,6 +212,7 @@ ENTRIES = [
     ("phone", "044 668 18", MalformedIdentifier),
     ("email", "jane.doe at example.org", MalformedIdentifier),
     ("ahv", "756.9217.0769.84", MalformedIdentifier),
+    ("email", f"jane@{'a' * 60}.{'b' * 60}.example", MalformedIdentifier),
     ("credit_card", "4111 1111 1111 1112", MalformedIdentifier),
     ("ip", "10.0.0.1", MalformedIdentifier),
     ("name", "", PhraseTooShort),
@@ -317,12 +318,23 @@ def changed(octets: bytes, change: object) -> bytes:
     manifest["content_sha256"] = content_hash(manifest, octets[8 + size :])
     header["__metadata__"]["lethe"] = canonical_json(manifest).decode()
     text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + octets[8 + size :]
 
 
 def test_a_newer_format_is_refused(octets: bytes) -> None:
     with pytest.raises(BundleTooNew, match="format 2"):
         reopened(changed(octets, lambda m: m.update(format=2)))
+
+
+def test_arrays_may_not_change_names(octets: bytes) -> None:
+    size = int.from_bytes(octets[:8], "little")
+    swapped = octets[8 : 8 + size].replace(b"codes.email", b"codes.xxxxx")
+    swapped = swapped.replace(b"codes.phone", b"codes.email").replace(
+        b"codes.xxxxx", b"codes.phone"
+    )
+    with pytest.raises(BundleError):
+        reopened(octets[:8] + swapped + octets[8 + size :])
 
 
 def test_another_normaliser_is_refused(octets: bytes) -> None:
@@ -348,6 +360,20 @@ def test_another_hash_is_refused(octets: bytes) -> None:
         lambda m: m["kinds"].update(name={"bits": 20}),
         lambda m: m["kdf"].update(memory_kib=1 << 30),
         lambda m: m["kdf"].update(passes=10**6),
+        lambda m: m["kdf"].update(passes=2.5),
+        lambda m: m["kdf"].update(algorithm="argon2id", lanes=0),
+        lambda m: m["kdf"].update(algorithm="argon2id", memory_kib=0),
+        lambda m: m.update(valid_until="9999-12-31"),
+        lambda m: m.update(valid_until="2027-W10-1"),
+        lambda m: m.update(regions=["Switzerland"]),
+        lambda m: m.update(format=True),
+        lambda m: m["kinds"]["email"].update(bits=26.5),
+        lambda m: m["kinds"]["email"].update(bits="26"),
+        lambda m: m["phrases"]["maps"]["wholes"].update(seed=-1),
+        lambda m: m["phrases"]["maps"]["wholes"].update(seed=1 << 40),
+        lambda m: m["phrases"]["maps"]["grams"].update(seed="1"),
+        lambda m: m["phrases"]["maps"]["grams"].update(segment_count=1.0),
+        lambda m: m["arrays"].update({"codes.email": m["arrays"]["codes.iban"]}),
         lambda m: m["phrases"]["maps"]["wholes"].update(segment_length=3),
         lambda m: m["phrases"]["maps"]["wholes"].update(segment_count=10**9),
         lambda m: m["phrases"].update(anchors=[7]),

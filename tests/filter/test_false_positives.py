@@ -220,7 +220,7 @@ def test_strangers_of_each_kind(kind: IdentifierKind, crowd: OutputFilter, liste
         for sentence, redaction in zip(sentences, judge.redact_batch(sentences), strict=True)
         if redaction.matches and not really_there(kind, sentence, listed)
     ]
-    assert len(strangers) > 0.45 * COUNT
+    assert len(strangers) > 0.4 * COUNT
     assert len(hit) <= most(expected_hits(crowd, sentences)[kind])
 
 

@@ -41,6 +41,8 @@ FOLDED = [
     ("Müller² ½ ™ №", "muller"),
     ("O’Neil Oʼneil", "oneiloneil"),
     ("王小明", "王小明"),
+    ("一〇一", "一〇一"),
+    ("กุ้ง บู", "กุงบู"),
     ("\U00020000", "\U00020000"),
 ]
 
@@ -145,6 +147,7 @@ DECODED = [
     ("jane (at) example [dot] org", "jane @ example . org"),
     ("jane{AT}example(Punkt)org", "jane@example.org"),
     ("(atlas) (do) [dots]", "(atlas) (do) [dots]"),
+    ("(arobaſe) (chıocciola)", "(arobaſe) (chıocciola)"),
 ]
 
 

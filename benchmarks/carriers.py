@@ -157,6 +157,8 @@ def carried(
     before, _, behind = rng.choice(CARRIERS[language]).partition("{}")
     if glue:
         before, behind = glued(before, behind)
+        if not before[-2].isalpha():  # a word of one letter, which the filter takes for an initial
+            return carried(written, rng, glue=glue, languages=languages)
     return f"{before}{written}{behind}", len(before)
 
 

@@ -181,7 +181,7 @@ def document(table: Table) -> str:
         "*Overreach* is the share of sentences of the row in which a word beside the identifier was",
         f"covered too. The bundle reads the national telephone numbers of {', '.join(people.HOME)};",
         f"the international numbers are of these and of {', '.join(people.ABROAD)}. Local parts of",
-        "e-mail addresses have at least six letters and digits. What each variant does is written in",
+        "e-mail addresses have at least six letters and digits, words that an identifier is glued to have two. What each variant does is written in",
         "`benchmarks/variants.py`.",
         "",
         "This says nothing about several variants at once, about typing errors, or about identifiers",

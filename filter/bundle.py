@@ -144,6 +144,7 @@ class Bundle:
         previous: Mapping[str, str] | None = None,
         audit: Mapping[str, Any] | None = None,
         progress: Callable[[int, int], None] | None = None,
+        decoys: bytes | None = None,
     ) -> Self:
         """Compile identifiers; the same input gives the same octets, in whatever order.
 
@@ -160,6 +161,8 @@ class Bundle:
             previous: release and ``content_sha256`` of the one before.
             audit: head and length of the registry's audit chain.
             progress: called with (done, total) slow hashes.
+            decoys: the publisher's key, the same for all releases of a family and never published:
+                without it two releases, compared, tell decoys from entries.
 
         Raises:
             InputError: an argument or an entry that cannot be used; the message has the entry's
@@ -178,6 +181,7 @@ class Bundle:
             previous=previous,
             audit=audit,
             progress=progress,
+            decoys=decoys,
         )
         return cls(manifest, arrays, report)
 

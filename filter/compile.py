@@ -65,6 +65,7 @@ def compiled(
     previous: Mapping[str, str] | None,
     audit: Mapping[str, Any] | None,
     progress: Callable[[int, int], None] | None,
+    decoys: bytes | None,
 ) -> tuple[dict[str, Any], Arrays, Report]:
     """Manifest, arrays and report; see `Bundle.build` for the arguments.
 
@@ -98,7 +99,7 @@ def compiled(
     for kind, secrets in sorted(collected.recognised.items()):
         bits = widths.width_for(kind, len(secrets))
         codes = {hashed[recognised_secret(kind, s)] >> (32 - bits) for s in secrets}
-        arrays[f"codes.{kind}"] = _padded(codes, bits)
+        arrays[f"codes.{kind}"] = _padded(codes, bits, decoys, kind)
         manifest["kinds"][kind] = {
             "bits": bits,
             "entries": len(arrays[f"codes.{kind}"]),
@@ -188,17 +189,21 @@ def _hashed(
     return hashed
 
 
-def _padded(codes: set[int], bits: int) -> npt.NDArray[np.uint32]:
+def _padded(
+    codes: set[int], bits: int, decoys: bytes | None, kind: IdentifierKind
+) -> npt.NDArray[np.uint32]:
     """Sorted codes, with decoys up to a round number, so that the length does not tell the count.
 
-    Decoys come from a hash of all real codes: who lacks some cannot tell which the decoys are.
+    Decoys are a sequence that only the publisher's key can tell. Without a key they come from a
+    hash of all real codes, and differ from release to release.
     """
     wanted = min(widths.rounded_up(len(codes)), 2**bits)
-    real = np.array(sorted(codes), "<u4").tobytes()
+    seed = np.array(sorted(codes), "<u4").tobytes() if decoys is None else decoys
+    key = blake2b(seed, person=kind.encode()).digest()
     codes = set(codes)
     number = 0
     while len(codes) < wanted:
-        digest = blake2b(number.to_bytes(8, "little"), key=blake2b(real).digest()).digest()
+        digest = blake2b(number.to_bytes(8, "little"), key=key).digest()
         codes.add(int.from_bytes(digest[:4], "little") >> (32 - bits))
         number += 1
     return np.array(sorted(codes), np.uint32)

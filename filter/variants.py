@@ -10,7 +10,7 @@ import re
 from itertools import product
 from typing import TYPE_CHECKING
 
-from filter.canonical import Phrase, canonicalize, check_length
+from filter.canonical import Phrase, canonicalize, check_length, kind_of
 from filter.errors import PhraseTooLong, PhraseTooShort
 from filter.identifiers import IdentifierKind
 from filter.nv1 import fold
@@ -18,6 +18,8 @@ from filter.nv1 import fold
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_LATIN_LEAST = 8
+"""Letters of a transliterated name: shorter ones are words of some language too often."""
 MOST = 48
 """Variants of one phrase at most; beyond it the later rules below make none."""
 
@@ -59,12 +61,13 @@ _SYSTEMS = (
 )
 
 
-def variants(kind: IdentifierKind, text: str) -> tuple[Phrase, ...]:
+def variants(kind: IdentifierKind | str, text: str) -> tuple[Phrase, ...]:
     """All phrases to store for one, its own canonical form first, each once.
 
     Raises:
         PhraseTooShort, PhraseTooLong: as `canonicalize`; variants too short or long are left out.
     """
+    kind = kind_of(kind)
     first = Phrase(canonicalize(kind, text).replace(" ", ""))
     found = {first: None}
     for letters in _name(text) if kind is IdentifierKind.NAME else _spellings(kind, text):
@@ -153,7 +156,8 @@ def _transliterated(words: list[str]) -> Iterator[Phrase]:
         latin = [[re.sub("[^a-z]", "", anyascii(word).lower()) for word in words]]
     for name in latin:
         for order in _orders(name):
-            yield Phrase("".join(order))
+            if len(phrase := "".join(order)) >= _LATIN_LEAST:
+                yield Phrase(phrase)
     for name in latin:
         for order in _orders([re.sub("(?:iy|yy|ij|yj|ii)$", "y", word) for word in name]):
             yield Phrase("".join(order))

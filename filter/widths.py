@@ -31,7 +31,7 @@ class Width(NamedTuple):
 
 WIDTHS: Mapping[IdentifierKind, Width] = MappingProxyType(
     {
-        IdentifierKind.EMAIL: Width(26, 10**9, 4),
+        IdentifierKind.EMAIL: Width(26, 10**9, 5),
         IdentifierKind.PHONE: Width(22, 10**8, 1),
         IdentifierKind.IBAN: Width(26, 10**9, 1),
         IdentifierKind.AHV: Width(24, 10**9, 1),

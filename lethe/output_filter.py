@@ -41,6 +41,10 @@ def build(
     regions: Annotated[
         str, typer.Option(help="Where telephone numbers without +.. are at home: CH,DE,FR.")
     ] = "CH",
+    decoys: Annotated[
+        Path | None,
+        typer.Option(help="File with a secret key, the same for all releases: hides exact counts."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:
     """Compile identifiers into a bundle. Kinds are named by `lethe filter build --help`.
@@ -62,6 +66,7 @@ def build(
             family=family,
             regions=tuple(region.strip().upper() for region in regions.split(",")),
             progress=bar,
+            decoys=_key(decoys),
         )
         bundle.write(out)
     report = bundle.report
@@ -221,6 +226,20 @@ def _warn(bundle: Bundle) -> None:
             fg="yellow" if freshness is Freshness.EXPIRING else "red",
             err=True,
         )
+
+
+def _key(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}): name a key file for --decoys."
+        ) from None
+    if not 16 <= len(key) <= 64:
+        raise InputError(f"{path} is no key for --decoys: it must hold 16 to 64 random octets.")
+    return key
 
 
 def _entries(path: Path) -> Iterator[tuple[str, str]]:

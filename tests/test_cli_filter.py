@@ -189,6 +189,26 @@ def test_bad_entries_are_named_by_their_number(tmp_path: Path, row: str, says: s
     assert not out.exists()
 
 
+def test_a_key_for_decoys(entries: Path, tmp_path: Path) -> None:
+    key, out = tmp_path / "key", tmp_path / "f.safetensors"
+    common = (
+        "filter",
+        "build",
+        "--entries",
+        str(entries),
+        "--release",
+        "2026.2.0",
+        "--out",
+        str(out),
+        "--kdf",
+        "testing",
+    )
+    for content, code in ((b"short", 2), (b"k" * 32, 0)):
+        key.write_bytes(content)
+        assert lethe(*common, "--decoys", str(key)).returncode == code
+    assert lethe(*common, "--decoys", str(tmp_path / "none")).returncode == 2
+
+
 def bad_bundles(octets: bytes) -> dict[str, tuple[bytes, str]]:
     size = int.from_bytes(octets[:8], "little")
     return {

@@ -21,14 +21,15 @@ from filter.phrases import is_spaceless
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SOFT = frozenset(".-_+*~`'^%$&")
+_SOFT = frozenset(".-_+*~`'^%$&\\")
 """May stand within an address, or hide in it."""
 _LOCAL = 64
 """Letters and digits of a local part at most (RFC 5321, section 4.5.3.1.1, in octets)."""
-_GLUED = 14
-"""Letters of a touching word at most."""
-_LEAST = 4
-"""Letters and digits of a local part behind a touching word at least."""
+_GLUED = range(2, 15)
+"""Letters of a touching word. One letter is an initial more often than a word (j + mueller)."""
+_LEAST = 6
+"""Letters and digits of a local part behind a touching word at least: a shorter one is the end of
+somebody else's too often (joh + anna)."""
 _MOST = 40
 """Readings of one ``@`` at most."""
 
@@ -114,7 +115,7 @@ def _glued(text: Glyphs, start: int, behind: int) -> Iterator[int]:
                 return
         elif char.isdigit():
             return
-        elif behind - at >= _LEAST and at - start <= _GLUED:
+        elif behind - at >= _LEAST and at - start in _GLUED:
             yield at
 
 

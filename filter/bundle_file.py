@@ -131,7 +131,7 @@ def unpack(octets: memoryview, name: str) -> tuple[dict[str, Any], dict[str, Any
     if size % 8:
         raise foreign  # and its arrays would not be aligned
     if len(octets) < 8 + size:
-        raise damaged if octets[8] == ord("{") else foreign
+        raise damaged if bytes(octets[8:9]) == b"{" else foreign
     try:
         header = json.loads(bytes(octets[8 : 8 + size]))
         text = header.pop("__metadata__")["lethe"]

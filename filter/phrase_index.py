@@ -82,13 +82,12 @@ def letters_of(reading: U32) -> Letters:
     places = np.flatnonzero(~_SEPARATES[np.minimum(reading, 255).astype(np.uint8)])
     codes = reading[places]
     gaps = np.diff(places, prepend=-1)
-    broken = gaps > LONGEST_GAP + 1
     touching = gaps == 1
-    _mark(broken, places, reading == ord(BREAK))
+    breaks = _last(places, reading == ord(BREAK))
+    broken = (gaps > LONGEST_GAP + 1) | (breaks >= 0)
     broken[:1] = True
     touching &= ~broken
-    addressed = np.zeros(len(codes), np.bool_)
-    _mark(addressed, places, (reading == ord("@")) | (reading == ord("/")))
+    addressed = _last(places, (reading == ord("@")) | (reading == ord("/"))) > breaks
     edges = ~touching
     if len(codes) and codes.max() >= SPACELESS[0][0]:
         spaceless = np.zeros(len(codes), np.bool_)
@@ -99,12 +98,14 @@ def letters_of(reading: U32) -> Letters:
     return Letters(codes, places, touching, broken, edges, addressed)
 
 
-def _mark(
-    letters: npt.NDArray[np.bool_], places: npt.NDArray[np.int64], where: npt.NDArray[np.bool_]
-) -> None:
-    """Mark the first letter behind each place of the reading that is true in ``where``."""
-    behind = np.searchsorted(places, np.flatnonzero(where))
-    letters[behind[behind < len(letters)]] = True
+def _last(places: npt.NDArray[np.int64], where: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """For each letter the last place between it and the letter before it that is true; else -1."""
+    found = np.full(len(places), -1, np.int64)
+    marks = np.flatnonzero(where)
+    behind = np.searchsorted(places, marks)
+    known = behind < len(places)
+    found[behind[known]] = marks[known]
+    return found
 
 
 class Candidate:

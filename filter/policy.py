@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from filter.canonical import canonicalize
+from filter.canonical import canonicalize, kind_of
 from filter.errors import InputError
-from filter.identifiers import Identifier, IdentifierKind
+from filter.identifiers import PHRASES, Identifier, IdentifierKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,7 +31,8 @@ class FilterPolicy:
     """Distinct slow hashes of one text at most, counted in the order of the text. What comes after
     them is removed undecided. Never a matter of time: the same text always reads the same."""
     exempt: frozenset[Identifier] = frozenset()
-    """Identifiers that are let through, in canonical form: what a user has written themselves."""
+    """Identifiers that are let through, phrases with their variants: what a user has written
+    themselves. Those of recognised kinds in canonical form."""
     generic: frozenset[IdentifierKind] = frozenset()
     """Kinds that are removed, listed or not, by what they look like: whole texts only, and with
     the extra ``presidio``."""
@@ -48,7 +49,9 @@ class FilterPolicy:
             raise InputError(f"The policy has no marker for {', '.join(sorted(missing))}: add one.")
 
     def exempting(
-        self, identifiers: Iterable[Identifier], regions: tuple[str, ...] = ("CH",)
+        self,
+        identifiers: Iterable[tuple[IdentifierKind | str, str]],
+        regions: tuple[str, ...] = ("CH",),
     ) -> FilterPolicy:
         """The same policy that lets these identifiers through.
 
@@ -57,7 +60,11 @@ class FilterPolicy:
         """
         from dataclasses import replace
 
-        more = {Identifier(kind, canonicalize(kind, text, regions)) for kind, text in identifiers}
+        more = set()
+        for name, text in identifiers:
+            kind = kind_of(name)
+            canonical = canonicalize(kind, text, regions)
+            more.add(Identifier(kind, text if kind in PHRASES else canonical))
         return replace(self, exempt=self.exempt | more)
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from filter.canonical import Canonical, canonicalize, comparable
 from filter.errors import InputError
 from filter.identifiers import PHRASES, IdentifierKind
-from filter.nv1 import fold
 from filter.phrases import ANCHOR_OF, secret
+from filter.variants import variants
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,7 +54,9 @@ class Asker:
         self.bundle = bundle
         self.recognised = bundle.kinds & policy.kinds
         self.kinds = policy.kinds
-        self._exempt = {_exempt_secret(bundle, kind, text) for kind, text in policy.exempt}
+        self._exempt = {
+            secret for kind, text in policy.exempt for secret in _exempt_secrets(bundle, kind, text)
+        }
 
     def of_candidate(self, candidate: Candidate) -> Question | None:
         """The question of a recognised kind; `None` where it is exempt."""
@@ -89,10 +91,10 @@ class Asker:
         return self.bundle.kdf.hash(self.bundle.salt, secret)
 
 
-def _exempt_secret(bundle: Bundle, kind: IdentifierKind, text: str) -> str:
+def _exempt_secrets(bundle: Bundle, kind: IdentifierKind, text: str) -> list[str]:
     if kind in PHRASES:
-        return secret(ANCHOR_OF[kind], fold(text))
-    return bundle.secret(kind, comparable(kind, Canonical(text)))
+        return [secret(ANCHOR_OF[kind], phrase) for phrase in variants(kind, text)]
+    return [bundle.secret(kind, comparable(kind, Canonical(text)))]
 
 
 class Budget:

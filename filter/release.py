@@ -33,8 +33,8 @@ def parsed(release: str) -> tuple[int, int, int]:
     Raises:
         InputError: not a release.
     """
-    match = re.fullmatch(r"([0-9]{4})\.([12])\.(0|[1-9][0-9]{0,3})", release)
-    if match is None or match[1] == "0000":
+    match = re.fullmatch(r"([1-8][0-9]{3})\.([12])\.(0|[1-9][0-9]{0,3})", release)
+    if match is None:
         raise InputError("This is not a release: write year.half.patch, such as 2026.2.0.")
     return int(match[1]), int(match[2]), int(match[3])
 

@@ -8,9 +8,10 @@ is not yet answered. All three are bounded, so memory is too.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from filter.errors import InputError
+from filter.errors import InputError, LetheError
 from filter.output_filter import CONTEXT
 from filter.questions import Answer, Budget, Question, merged
 from filter.stream_islands import IslandTracker
@@ -18,6 +19,7 @@ from filter.stream_phrases import PhraseTracker
 from filter.stream_reading import StreamReading
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from concurrent.futures import Executor, Future
 
     from filter.output_filter import OutputFilter
@@ -60,6 +62,7 @@ class StreamFilter:
         self._out = 0
         """Offset into the raw text up to which everything was handed out or removed."""
         self._finished = False
+        self._failed = False
         if context := context[-CONTEXT:]:
             self._reading.context = self._out = len(context)
             self._take(context)
@@ -81,9 +84,10 @@ class StreamFilter:
         """
         if self._finished:
             raise InputError("This stream is finished: open another one for more text.")
-        if text:
-            self._take(text)
-        return self._release(wait=self._background is None)
+        with self._failing():
+            if text:
+                self._take(text)
+            return self._release(wait=self._background is None)
 
     def finish(self, *, truncated: bool = False) -> str:
         """The rest.
@@ -94,14 +98,28 @@ class StreamFilter:
         """
         if self._finished:
             return ""
+        with self._failing():
+            if truncated:
+                # Before what might have become an encoded character is taken for text.
+                self._answers += self._cut_off()
+            self._feed(self._reading.finish())
+            self._islands.finish()
+            if self._phrases is not None:
+                self._phrases.finish()
+            said = self._release(wait=True)
         self._finished = True
-        self._feed(self._reading.finish())
-        if truncated:
-            self._answers += self._cut_off()
-        self._islands.finish()
-        if self._phrases is not None:
-            self._phrases.finish()
-        return self._release(wait=True)
+        return said
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """After an error nothing is known for sure any more, so nothing goes out any more."""
+        if self._failed:
+            raise LetheError(
+                "This stream has failed: what it still held is lost, open another one."
+            )
+        self._failed = True
+        yield
+        self._failed = False
 
     def _take(self, text: str) -> None:
         self._feed(self._reading.push(text))
@@ -192,9 +210,12 @@ class StreamFilter:
         answers = merged(self._answers)
         parts: list[str] = []
         for number, answer in enumerate(answers):
-            if answer.start >= limit or answer.end > limit:
-                limit = min(limit, answer.start)
+            if answer.end > limit:
                 self._answers = answers[number:]
+                if answer.start < limit:
+                    # Still growing. What it covers is gone already and need not be kept.
+                    parts.append(reading.raw(self._out, answer.start))
+                    self._out = limit
                 break
             if answer.end <= self._out:
                 continue  # within the context

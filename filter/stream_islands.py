@@ -113,11 +113,8 @@ class IslandTracker:
             self._word = None
             length = end - word
             base = self._reading.base
-            self._plain = (
-                length
-                if 1 < length < 40 and self._reading.text[word - base : end - base].isalpha()
-                else 0
-            )
+            text = self._reading.text[word - base : end - base] if 1 < length < 40 else ""
+            self._plain = length if text.isascii() and text.isalpha() else 0
 
     def _joins(self, word: int, end: int, *, whole: bool) -> bool | None:
         """Whether the open word, known up to ``end``, belongs to the island before it."""
@@ -184,10 +181,9 @@ class IslandTracker:
 
     def open_at_end(self) -> list[tuple[int, IdentifierKind]]:
         """First character and kind of what the text was cut off in; before `finish`."""
-        if not self._active:
+        if not self._active or self._first is None:
             return []
-        first = max(self._reading.base, self._reading.size - LONGEST)
-        if self._first is not None:
-            first = max(first, self._first)
-        tail = self._slice(first, self._reading.size)
-        return open_candidates(tail, first, self._asker.recognised)
+        first = max(self._first, self._reading.size - LONGEST)
+        return open_candidates(
+            self._slice(first, self._reading.size), first, self._asker.recognised
+        )

@@ -72,7 +72,7 @@ class PhraseTracker:
                 if char in "@/":
                     address = True
                 elif char == BREAK:
-                    broken = True
+                    broken, address = True, False
                 if self._ended:
                     self._settle(0)
                 if self._open and (broken or gap > LONGEST_GAP):

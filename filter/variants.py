@@ -31,9 +31,9 @@ _PARTICLES = frozenset(
     "von van vom der den de del della di da du des la le el al bin ibn ben zu zur ter ten dos".split()
 )
 _CYRILLIC_ENDINGS = {
-    "": ("а", "у", "ом", "е"),
-    "а": ("ы", "и", "у", "ой", "е"),
-    "я": ("и", "ю", "ей", "е"),
+    "": ("а", "у", "ом ем ым", "е"),
+    "а": ("ы и ой", "е ой", "у", "ой"),
+    "я": ("и", "е", "ю", "ей"),
 }
 """Singular endings of Russian nouns: masculine without ending, feminine in -а and -я."""
 
@@ -56,8 +56,8 @@ _SYSTEMS = (
     _system("e zh i kh ts ch sh shch iu ia"),  # passports: ICAO Doc 9303
     _system("yo zh y kh ts ch sh shch yu ya"),  # BGN/PCGN and the press
     _system("e z j h c c s sc ju ja"),  # ISO 9 and libraries, marks dropped
-    _system("jo sch j ch z tsch sch schtsch ju ja"),  # German
-    _system("e j i kh ts tch ch chtch iou ia"),  # French
+    _system("jo sch j ch z tsch sch schtsch ju ja") | {"в": "w", "з": "s"},  # German
+    _system("e j i kh ts tch ch chtch iou ia") | {"у": "ou"},  # French
 )
 
 
@@ -86,7 +86,9 @@ def _spellings(kind: IdentifierKind, text: str) -> Iterator[Phrase]:
     if kind is IdentifierKind.POSTAL_ADDRESS:
         short = re.sub("(?i)stra(?:ss|ß)e", "str", text)
         long = re.sub("(?i)str\\.", "strasse", text)
-        for written in (text, short, long):
+        abroad = re.sub("(?<![\\w-])([0-9]{4}) ", r"CH-\1 ", text)
+        at_home = re.sub("(?<!\\w)(?:CH|FL|A|D|F|I)-(?=[0-9]{4,5} )", "", text)
+        for written in (text, short, long, abroad, at_home):
             yield Phrase(fold(written))
             yield Phrase(fold(_spell_out(written)))
     yield from map(Phrase, _cases(text))
@@ -174,9 +176,7 @@ def _inflected(words: list[str]) -> Iterator[Phrase]:
     forms = []
     for word in words:
         stem, ending = (word[:-1], word[-1:]) if word[-1:] in {"а", "я"} else (word, "")
-        endings = _CYRILLIC_ENDINGS[ending]
-        if ending == "":
-            endings = (*endings, "ым") if word.endswith(("ов", "ев", "ин")) else (*endings, "ем")
-        forms.append([fold(stem + e) for e in endings])
-    for chosen in product(*forms):
-        yield Phrase("".join(chosen))
+        forms.append([[fold(stem + e) for e in case.split()] for case in _CYRILLIC_ENDINGS[ending]])
+    for case in zip(*forms, strict=True):
+        for chosen in product(*case):
+            yield Phrase("".join(chosen))

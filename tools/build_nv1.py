@@ -132,7 +132,7 @@ def skeleton(char: str) -> str:
     if char in SKELETON:
         return SKELETON[char]
     if category(char) == "Pd":
-        return "-"
+        return "" if char in "—―⸺⸻" else "-"  # these part words, they join none
     if category(char)[0] == "Z" or char == "\x85":
         return "\n" if char in "\u2028\u2029\x85" else " "
     plain = unicodedata.normalize("NFKC", char)

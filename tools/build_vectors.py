@@ -172,7 +172,7 @@ READINGS: dict[str, list[tuple[str, str]]] = {
     "separators that stand for ASCII": [
         ("a\u00a0b\u2009c\u3000d\u202fe\u1680f", "a b c d e f"),
         ("a\u0085b\u2028c\u2029d", "a\nb\nc\nd"),
-        ("–—‐‑‒―−﹣－", "---------"),
+        ("–—‐‑‒―−﹣－", "-¦---¦---"),
         ("֊ 〜 〰", "- - -"),
         ("a＠b．c﹫d", "a@b.c@d"),
         ("· ‧ ・ 。 ． ﹒ •", ". . . . . . *"),

@@ -49,7 +49,7 @@ export class Bundle {
 
   #check() {
     const { manifest, arrays } = this;
-    if (!/^(?!0000)[0-9]{4}\.[12]\.(0|[1-9][0-9]{0,3})$/.test(manifest.release)) refuse("release");
+    if (!/^[1-8][0-9]{3}\.[12]\.(0|[1-9][0-9]{0,3})$/.test(manifest.release)) refuse("release");
     if (!["public", "operators"].includes(manifest.audience)) refuse("audience");
     if (!isDay(manifest.valid_until)) refuse("valid_until");
     const { algorithm, memory_kib: memory, passes, lanes } = manifest.kdf;

@@ -124,7 +124,9 @@ export function lettersOf(codes) {
   codes.forEach((code, place) => {
     if (isSeparator(code)) {
       gap += 1;
-      broken ||= code === BREAK.codePointAt(0);
+      const breaks = code === BREAK.codePointAt(0);
+      broken ||= breaks;
+      addressed &&= !breaks;
       addressed ||= code === 0x40 || code === 0x2f;
       return;
     }

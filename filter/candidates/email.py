@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 _SOFT = frozenset(".-_+*~`'^%$&\\")
 """May stand within an address, or hide in it."""
+_DEFANGED = frozenset({"[.]", "(.)", "{.}"})
+"""A dot that was made harmless."""
+_USUAL = frozenset({"", ".", "_", "-", "+", "'", "\\_", "\\."})
+"""What stands within a local part; anything else may part it from a word before it."""
 _LOCAL = 64
 """Letters and digits of a local part at most (RFC 5321, section 4.5.3.1.1, in octets)."""
 _GLUED = range(2, 15)
@@ -53,7 +57,15 @@ def find(text: Glyphs, island: str, offset: int) -> Iterator[Candidate]:
 
 
 def _crossable(gap: str) -> bool:
-    return len(gap) <= LONGEST_GAP and all(c in _SOFT for c in gap)
+    if gap in _DEFANGED:
+        return True
+    # A backslash before a letter begins an escape: \\n, \\t.
+    return len(gap) <= LONGEST_GAP and not gap.endswith("\\") and all(c in _SOFT for c in gap)
+
+
+def _changes_script(text: Glyphs, at: int) -> bool:
+    """Whether a script without spaces ends or begins before a glyph."""
+    return is_spaceless(ord(text.text[at - 1])) != is_spaceless(ord(text.text[at]))
 
 
 def _starts(text: Glyphs, behind: int) -> list[int]:
@@ -66,6 +78,11 @@ def _starts(text: Glyphs, behind: int) -> list[int]:
     floor = max(0, behind - _LOCAL)
     while True:
         while first > floor and _crossable(text.gaps[first]):
+            if _changes_script(text, first):
+                floor = first
+                break
+            if text.gaps[first] not in _USUAL and behind - first >= _LEAST and len(starts) < 3:
+                starts.append(first)
             first -= 1
         gap = text.gaps[first]
         spelt = first > 0 and bool(gap) and _is_spelt(text, first)
@@ -79,12 +96,19 @@ def _starts(text: Glyphs, behind: int) -> list[int]:
         starts.append(first)
     if first + 1 < last and text.gaps[first + 1] and _is_space(text.gaps[first + 1]):
         starts.append(first + 1)  # a word of one letter stood before it
-    starts += [s for s in _glued(text, starts[0], behind) if s not in starts]
-    return starts
+    if text.gaps[first].endswith("\\") and text.text[first] in "ntr" and first + 1 < behind:
+        starts.append(first + 1)
+    starts += [s for s in _glued(text, first, behind) if s not in starts]
+    return list(dict.fromkeys(starts))
 
 
 def _is_space(gap: str) -> bool:
-    return len(gap) <= LONGEST_GAP and all(c in " \n" or c in _SOFT for c in gap)
+    """Whether white space stands there, and nothing else that matters."""
+    return (
+        len(gap) <= LONGEST_GAP
+        and (" " in gap or "\n" in gap)
+        and all(c in " \n" or c in _SOFT for c in gap)
+    )
 
 
 def _is_spelt(text: Glyphs, after: int) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from filter.candidates.model import LONGEST_GAP, Candidate, Glyphs
 from filter.checksums import ean13
 from filter.identifiers import IdentifierKind
+from filter.recognisers.phone import national_lengths, possible_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -21,9 +22,6 @@ _HARD = frozenset(',;:|=<>"@#%&!?{}$+')
 _SHORTEST = 7
 _LONGEST_PHONE = 20
 """Digits: 15 (ITU-T E.164, section 6), 00, and a trunk prefix: (0), (06)."""
-_STARTS = 12
-_ENDS = 8
-"""Groups tried as first and as last of a number; spelt-out digits are one group each."""
 
 
 class _Run(NamedTuple):
@@ -105,15 +103,23 @@ def _fixed(text: Glyphs, run: _Run, kind: IdentifierKind) -> Iterator[Candidate]
 
 def _phones(text: Glyphs, run: _Run, regions: tuple[str, ...]) -> Iterator[Candidate]:
     edges = [*run.starts[1:], len(run.digits)]
-    single = len(run.starts) > 5 and len(run.digits) < 2 * len(run.starts)
-    for number, start in enumerate(run.starts[:_STARTS]):
-        if number and single:
-            return  # digits one by one begin at the beginning
-        ends = [e for e in edges if _SHORTEST <= e - start <= _LONGEST_PHONE]
-        for end in ends[::-1][:_ENDS]:
-            digits = run.digits[start:end]
-            for value in _numbers(digits, regions, plus=run.plus and number == 0):
+    for number, start in enumerate(run.starts):
+        plus = run.plus and number == 0
+        if not plus and not run.digits.startswith(_beginnings(regions), start):
+            continue
+        for end in edges:
+            if not _SHORTEST <= end - start <= _LONGEST_PHONE:
+                continue
+            for value in _numbers(run.digits[start:end], regions, plus=plus):
                 yield _candidate(text, run, start, end, IdentifierKind.PHONE, value)
+
+
+@cache
+def _beginnings(regions: tuple[str, ...]) -> tuple[str, ...]:
+    """What numbers without a plus begin with: a zero, or a country code; any digit if need be."""
+    if all(_trunk(region) for region in regions):
+        return ("0", *_codes(regions))
+    return tuple("0123456789")
 
 
 def _numbers(digits: str, regions: tuple[str, ...], *, plus: bool) -> tuple[str, ...]:
@@ -138,6 +144,8 @@ def _abroad(digits: str) -> tuple[str, ...]:
     )
     if not code or digits.startswith("0"):
         return ()
+    if len(digits) not in possible_lengths()[code]:
+        return ()
     found = _parsed(f"+{digits}", None)
     rest = digits[len(code) :]
     if found is None and rest.startswith("0"):
@@ -148,6 +156,8 @@ def _abroad(digits: str) -> tuple[str, ...]:
 def _at_home(digits: str, region: str) -> tuple[str, ...]:
     trunk = _trunk(region)
     if trunk and not digits.startswith(trunk):
+        return ()
+    if len(digits) not in national_lengths(region):
         return ()
     found = _parsed(digits, region)
     return (found,) if found else ()

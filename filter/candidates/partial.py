@@ -6,51 +6,55 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
+from filter.candidates.model import LONGEST_GAP
 from filter.identifiers import IdentifierKind
+from filter.nv1 import BREAK, SEPARATORS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_S = r"[ \n.\-/()*_~`'¦]{0,8}"
+_BEFORE_AT = 160
+"""Characters before an ``@`` that may belong to an address."""
 
 
 @cache
 def _patterns() -> tuple[tuple[IdentifierKind, re.Pattern[str]], ...]:
     """A beginning of each kind, up to the end: so much that it tells something."""
-    digits = rf"(?:{_S}[0-9])"
+    s = f"[{re.escape(''.join(sorted(SEPARATORS - {BREAK})))}]{{0,{LONGEST_GAP}}}"
+    digits = f"(?:{s}[0-9])"
     return (
-        (
-            IdentifierKind.EMAIL,
-            re.compile(r"[^ \n\x00@]{1,100}[ \n]?[*_~`]{0,4}@[*_~`]{0,4}[ \n]?[^ \n\x00]*\Z"),
-        ),
         (
             IdentifierKind.PHONE,
             re.compile(
-                rf"(?:(?:\+{_S}|(?<![0-9])0)[0-9]?{digits}{{3,}}|(?<![0-9])[1-9]{digits}{{6,}}){_S}\Z"
+                rf"(?:(?:\+{s}|(?<![0-9])0)[0-9]?{digits}{{3,}}|(?<![0-9])[1-9]{digits}{{6,}}){s}\Z"
             ),
         ),
-        (IdentifierKind.AHV, re.compile(rf"(?<![0-9])7{_S}5{_S}6{digits}{{2,}}{_S}\Z")),
-        (IdentifierKind.CREDIT_CARD, re.compile(rf"(?<![0-9])[2-6]{digits}{{6,}}{_S}\Z")),
+        (IdentifierKind.AHV, re.compile(rf"(?<![0-9])7{s}5{s}6{digits}{{2,}}{s}\Z")),
+        (IdentifierKind.CREDIT_CARD, re.compile(rf"(?<![0-9])[2-6]{digits}{{6,}}{s}\Z")),
         (
             IdentifierKind.IBAN,
-            re.compile(rf"[a-z]{_S}[a-z]{_S}[0-9]{_S}[0-9](?:{_S}[0-9a-z]){{4,}}{_S}\Z"),
+            re.compile(rf"[a-z]{s}[a-z]{s}[0-9]{s}[0-9](?:{s}[0-9a-z]){{4,}}{s}\Z"),
         ),
         (
             IdentifierKind.IP,
             re.compile(
-                r"(?:(?<![0-9])[0-9]{1,3}(?:[ *_~`]{0,3}\.[ *_~`]{0,3}[0-9]{1,3}){1,3}\.?"
-                r"|(?<![0-9a-z])[23][0-9a-f]{3}(?::[0-9a-f]{0,4}){1,7})\Z"
+                rf"(?:(?<![0-9])[0-9]{digits}{{0,2}}(?:[^0-9a-z.]{{0,4}}\.{digits}{{1,3}}){{1,3}}"
+                rf"|(?<![0-9])[23]{s}[0-9a-f]{s}[0-9a-f]{s}[0-9a-f](?:{s}:{s}[0-9a-f]{{0,4}}){{1,8}}){s}\Z"
             ),
         ),
     )
 
 
 def open_candidates(
-    tail: str, offset: int, kinds: Collection[IdentifierKind]
+    island: str, offset: int, kinds: Collection[IdentifierKind]
 ) -> list[tuple[int, IdentifierKind]]:
-    """Where in the last characters of a reading, from ``offset`` on, what may be cut off begins."""
+    """Where in the island at the end, which begins at ``offset``, what may be cut off begins."""
     found = []
+    at = island.rfind("@")
+    if IdentifierKind.EMAIL in kinds and at >= 0:
+        # Whatever stands in one island with an @ may be spelt out, or broken.
+        found.append((offset + max(0, at - _BEFORE_AT), IdentifierKind.EMAIL))
     for kind, pattern in _patterns():
-        if kind in kinds and (match := pattern.search(tail)) is not None:
+        if kind in kinds and (match := pattern.search(island)) is not None:
             found.append((offset + match.start(), kind))
     return found

@@ -173,10 +173,12 @@ def _cuts(text: str, run: _Run, lengths: frozenset[int]) -> Iterator[int]:
 
 def _abroad(text: str, run: _Run) -> _Number | None:
     """A number whose first group begins with its country code, the whole of it."""
-    country = next((c for c in (run.groups[0][:n] for n in (1, 2, 3)) if c in _lengths()), None)
+    country = next(
+        (c for c in (run.groups[0][:n] for n in (1, 2, 3)) if c in possible_lengths()), None
+    )
     if country is None:
         return None
-    for n in _cuts(text, run, _lengths()[country]):
+    for n in _cuts(text, run, possible_lengths()[country]):
         number = _whole(run.groups[:n])
         if number is not None:
             return _Number(number, run.ends[n - 1])
@@ -290,7 +292,16 @@ def _check(regions: Collection[str]) -> None:
 
 
 @cache
-def _lengths() -> dict[str, frozenset[int]]:
+def national_lengths(region: str) -> frozenset[int]:
+    """How many digits a number has there, its trunk prefix (where there is one) counted or not."""
+    from phonenumbers import country_code_for_region
+
+    own, trunk = _possible(country_code_for_region(region), region)
+    return frozenset(n + extra for n in own for extra in (0, len(trunk) or 1))
+
+
+@cache
+def possible_lengths() -> dict[str, frozenset[int]]:
     """Country code -> how many digits may follow the plus, with a trunk prefix or without."""
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 

@@ -29,6 +29,7 @@ PEOPLE = (
     ("ip", "2a00:1450:4001:81b::200e"),
     ("url", "https://www.people.example/jane-doe"),
     ("name", "山 Smith"),
+    ("postal_address", "港区1丁目2番3号"),
     ("text", "kein Wort davon ist wahr"),
 )
 

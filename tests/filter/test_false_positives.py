@@ -170,7 +170,7 @@ def test_recognised_kinds_on_real_pages(
         if kind in RECOGNISED and not really_there(kind, beside, listed)
     }
     expected = expected_hits(crowd, corpus.texts)
-    assert expected[IdentifierKind.EMAIL] > 0.5, "too few look-ups to say anything"
+    assert expected[IdentifierKind.EMAIL] > 0.2, "too few look-ups to say anything"
     assert len(hit) <= most(sum(expected.values()))
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filter import Bundle, FilterPolicy, Identifier, IdentifierKind, OutputFilter
-from filter.errors import InputError
+from filter.errors import InputError, LetheError
 
 PIECES = (
     "jane.doe@example.org", "jörg@xn--mller-kva.example", "Jürg Müller", "J u&uuml;rg", "müller", "Ann Lee",
@@ -21,7 +21,7 @@ PIECES = (
     "小", "김철수", "김", "ΝΊΚΟΣ", "Παπαδάκης", "Анна", "Петрова", "**", "...", "@", "j a n e . d o e @ e x a m p l e . o r g",
     "x" * 70, "." * 15, "\u200b" * 20, "kein Wort davon ist", "wahr", "12345678", "word", "is", "to", "1", "&",
     "%", "(", "\r\n", "the quick brown", "jane.d\noe@exam\nple.org", " ", " ", " ", "\n", "e@t", "U.S.", "：", "」",
-    "people.example/jane-doe", "山 Smith is", "(arobaſe)", "\ud800", "\x00",
+    "people.example/jane-doe", "地址是C H 9 3 0 0 7 6 2 0 1 1 6 2 3 8 5 2 9 5 7", "港区1丁目2番3号", "你", "\\n", "[.]", "—", "山 Smith is", "(arobaſe)", "\ud800", "\x00",
 )  # fmt: skip
 
 texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=25).map("".join)
@@ -138,6 +138,18 @@ def test_real_pages_cut_at_random(pages: list[str], bundle: Bundle) -> None:
         ("Card 4111 1111 1111", "1111"),
         ("Thus spoke Anna Leeman", "leeman"),
         ("At Seestrasse 5, 8001 Z", "8001"),
+        ("jane.doe (at) example (dot", "jane"),
+        ("j a n e . d o e @ e x a m p l e . o r", "x a m"),
+        ("jane.doe@exam-\nple.or", "jane"),
+        ("jane.doe@example.\nor", "jane"),
+        ("+41%2044%20668%2018%2", "668"),
+        ("198%2E41%2E0%2", "41"),
+        ("CH93, 0076, 2011, 6238, 5295", "2011"),
+        ("+41\\44\\668\\18\\0", "668"),
+        ("044 668 18 0&#", "668"),
+        ("044 668 18 0</", "668"),
+        ("198 . 41 . 0 ", "41"),
+        ("198.41.\n0", "41"),
     ],
 )
 def test_cut_off_identifiers_go(output_filter: OutputFilter, text: str, gone: str) -> None:
@@ -261,6 +273,41 @@ def test_misuse_says_so(bundle: Bundle, output_filter: OutputFilter) -> None:
     assert stream.finish() == ""
     with pytest.raises(InputError, match="open another one"):
         stream.push("more")
+
+
+def test_after_an_error_nothing_goes_out(bundle: Bundle) -> None:
+    class Broken(OutputFilter):
+        """Whose slow hash fails."""
+
+    text = "write to jane.doe@example.org now "
+    one = Broken(bundle)
+
+    def fail(_: str) -> int:
+        raise MemoryError
+
+    one.asker.slow_hash = fail  # type: ignore[method-assign]
+    stream = one.stream()
+    with pytest.raises(MemoryError):
+        stream.push(text)
+    for call in (lambda: stream.push("and more text"), stream.finish, lambda: stream.push("")):
+        with pytest.raises(LetheError, match="open another one"):
+            call()
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    stream = OutputFilter(bundle).stream(background=pool)
+    with pytest.raises(RuntimeError):
+        stream.push(text)
+    with pytest.raises(LetheError):
+        stream.finish()
+
+
+def test_a_stream_beyond_its_budget_remembers_little(bundle: Bundle) -> None:
+    stream = OutputFilter(bundle, FilterPolicy(slow_hashes=10)).stream()
+    for number in range(3000):
+        stream.push(f"ab{number}.name{number}@mail{number % 9}.example.com\n")
+    kept = len(stream._reading._raw) + len(stream._reading.text)
+    assert kept < 30_000
+    assert "name2999" not in stream.finish()
 
 
 def test_a_shared_filter_serves_threads(output_filter: OutputFilter) -> None:

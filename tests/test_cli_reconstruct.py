@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,30 @@ def test_options_reach_the_engine(world: Any) -> None:
     assert (out / "removed/a.parquet").exists()
 
 
+def test_the_bundle_reaches_the_engine(world: Any) -> None:
+    from filter import Bundle
+
+    listed = [("name", "Mountain Lakewood"), ("text", "mountain lakes of paper")]
+    bundle = Bundle.build(listed, release="2026.2.0", kdf="testing", valid_until=date(2999, 12, 31))
+    bundle.write(world.folder / "filter.safetensors")
+    rows = world.documents(2)
+    for row, text in zip(rows, ("Mountain Lakewood!", "Mountain lakes of paper!"), strict=True):
+        row |= {"text": text, "url": "https://open.example/"}
+    source = world.write(world.folder / "corpus/a.parquet", rows).parent
+    out = world.folder / "out"
+    options = ("--bundle", world.folder / "filter.safetensors", "--unpublished")
+    done = run(world, source, out, *options)
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        "This bundle has cheap hashes: it is for tests and hides nobody.",
+        "Listed names are removed, too: what comes out must not be published.",
+    ]
+    assert pq.read_table(out / "data")["text"].to_pylist() == ["<email-pii>!"] * 2
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["options"]["unpublished"] is True
+    assert manifest["bundle"]["release"] == "2026.2.0"
+
+
 def test_a_recipe_without_the_stage_scrubs_nothing_unless_asked(world: Any) -> None:
     source = world.corpus({"a.parquet": 60})
     arguments = ["--input", source, "--policy", world.policy]
@@ -86,6 +111,8 @@ def test_a_recipe_without_the_stage_scrubs_nothing_unless_asked(world: Any) -> N
         (("--limit", "0"), "--limit is a number of documents: give at least 1."),
         (("--pii", "lax"), "There is no way of scrubbing 'lax': use strict, apertus, none."),
         (("--removed", "all"), "Removed documents can be none, scrubbed, verbatim, not 'all'."),
+        (("--unpublished",), "--unpublished applies the names of a bundle: give --bundle, too."),
+        (("--bundle", "nowhere.safetensors"), "nowhere.safetensors cannot be read (No such file"),
         (("--policy", "nowhere.parquet"), "There is no policy at nowhere.parquet: make one with"),
         (
             ("--input", "nowhere"),
@@ -97,7 +124,7 @@ def test_a_recipe_without_the_stage_scrubs_nothing_unless_asked(world: Any) -> N
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
-    world: Any, change: tuple[str, str], match: str
+    world: Any, change: tuple[str, ...], match: str
 ) -> None:
     source = world.corpus({"a.parquet": 3})
     said = run(world, source, world.folder / "out", *change)

@@ -53,7 +53,9 @@ def card(root: str | Path) -> str:
 def front_matter(summary: Summary) -> str:
     """What the Hub reads: YAML between two lines of dashes."""
     dataset = summary.dataset
-    lines = ["---", f"pretty_name: {_quoted(f'{dataset.title}, opt-outs respected')}"]
+    publishable = summary.run.publishable
+    title = f"{dataset.title}, opt-outs respected{'' if publishable else ', unpublished'}"
+    lines = ["---", f"pretty_name: {_quoted(title)}"]
     lines += _license(dataset.license, dataset.homepage)
     if languages := _languages(summary):
         lines += ["language:", *(f"- {_quoted(code)}" for code in languages)]
@@ -64,6 +66,8 @@ def front_matter(summary: Summary) -> str:
     lines += ["tags:", "- lethe", "- opt-out", "- robots-txt", "- pretraining"]
     if summary.personal_data.mode != "none":
         lines.append("- personal-data-replaced")
+    if not publishable:
+        lines.append("- unpublished")
     lines += ["configs:", "- config_name: default", "  data_files:", "  - split: train"]
     lines += [f"    path: {_quoted(DATA)}", "---"]
     return "\n".join(lines) + "\n"
@@ -79,7 +83,8 @@ def size_category(documents: int) -> str:
 
 def _body(summary: Summary, schema: pa.Schema | None) -> str:
     dataset, policy = summary.dataset, summary.policy
-    parts = [f"# {markdown(dataset.title)}, opt-outs respected"]
+    unpublished = "" if summary.run.publishable else " (unpublished)"
+    parts = [f"# {markdown(dataset.title)}, opt-outs respected{unpublished}"]
     parts += [f"> **Attention.** {markdown(alarm)}" for alarm in prose.alarms(summary)]
     parts.append(
         f"{_source(summary)}, rebuilt so that every opt-out in force on {markdown(policy.as_of)} "

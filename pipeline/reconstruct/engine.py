@@ -9,10 +9,11 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datatrove.pipeline.base import PipelineStep
 
+from filter.errors import InputError
 from pipeline.atomic import remove_leftovers
 from pipeline.errors import UnknownName, UnreadableFile, WrongRun
 from pipeline.optout.policy import OptOutPolicy
@@ -32,6 +33,9 @@ from pipeline.reconstruct.steps.read import ReadChunks
 from pipeline.reconstruct.steps.scrub import ScrubText
 from pipeline.reconstruct.steps.write import DATA, LEDGER, REMOVED, STATE, WriteChunks
 
+if TYPE_CHECKING:
+    from pipeline.reconstruct.pii.listed import ListedPhrases
+
 _REMOVED = ("none", "scrubbed", "verbatim")
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """What network file systems answer that know no locks."""
@@ -46,7 +50,7 @@ class RunResult:
     documents_in: int
     documents_out: int
     replaced: dict[str, int]
-    """Markers put into texts, by kind."""
+    """Markers put into texts, by kind; listed phrases are counted as e-mail addresses, see docs."""
     fingerprint: str
     resumed_files: int
     """Files that an earlier attempt had already finished."""
@@ -58,6 +62,7 @@ def run(
     policy: str | Path,
     out: str | Path,
     *,
+    bundle: str | Path | None = None,
     options: Options | None = None,
     workers: int = 1,
     steps: Sequence[PipelineStep] = (),
@@ -65,9 +70,10 @@ def run(
 ) -> RunResult:
     """Rebuild the corpus at ``source`` into ``out`` under a compiled ``policy``.
 
-    ``steps`` are stock datatrove blocks over documents; they stand between the policy and the
-    scrubbing. ``progress`` is called with (rows read, rows in all). A run that was interrupted goes on
-    where it was when it is started again with the same arguments.
+    ``bundle`` is an operators' bundle of the output filter; its phrases are removed from the texts
+    that stay. ``steps`` are stock datatrove blocks over documents; they stand between the policy and
+    the scrubbing. ``progress`` is called with (rows read, rows in all). A run that was interrupted
+    goes on where it was when it is started again with the same arguments.
 
     Raises:
         InputError: anything that is wrong with what was handed in; nothing written is lost.
@@ -75,6 +81,7 @@ def run(
     recipe = named_recipe(recipe) if isinstance(recipe, str) else recipe
     options = options or Options(pii="strict" if "pii" in recipe.stages else "none")
     _check(options)
+    listed = _listed(bundle, options)
     opened = OptOutPolicy.open(policy)
     folder, files = inputs(str(source), lambda schema, name: resolve(recipe, schema, name))
     files = _limited(files, options.limit)
@@ -82,7 +89,7 @@ def run(
     _check_apart(folder, Path(source) if folder.local else None, target)
     if target.is_file():
         raise WrongRun(f"{target.root} is a file: choose a folder for --out.")
-    wanted = manifests.manifest(recipe, opened, options, folder.root, files, tuple(steps))
+    wanted = manifests.manifest(recipe, opened, options, folder.root, files, tuple(steps), listed)
     manifests.check(target, wanted)
     with _alone_in(target):
         manifests.claim(target, wanted)
@@ -91,7 +98,7 @@ def run(
         total = sum(f.rows for f in files)
         with marks_for(target) as marks, shown(progress, marks, before, total):
             FilesExecutor(
-                _pipeline(recipe, folder, files, opened, target, options, steps, marks),
+                _pipeline(recipe, folder, files, opened, target, options, steps, marks, listed),
                 tasks=len(files),
                 workers=max(1, min(workers, len(files))),
                 logging_dir=f"{target.root}/logs",
@@ -112,6 +119,7 @@ def _pipeline(
     options: Options,
     steps: Sequence[PipelineStep],
     marks: Path,
+    listed: ListedPhrases | None,
 ) -> list[PipelineStep]:
     pipeline: list[PipelineStep] = [
         ReadChunks(folder, files, marks),
@@ -119,9 +127,9 @@ def _pipeline(
     ]
     if steps:
         pipeline += between(steps, recipe.text)
-    if options.pii != "none":
+    if options.pii != "none" or listed is not None:
         verbatim = options.removed == "verbatim"
-        pipeline.append(ScrubText(recipe.text, options.pii, also_removed=not verbatim))
+        pipeline.append(ScrubText(recipe.text, options.pii, listed, also_removed=not verbatim))
     pipeline.append(WriteChunks(out, recipe.text, policy.version))
     return pipeline
 
@@ -139,6 +147,16 @@ def _check(options: Options) -> None:
         raise UnknownName("Removed documents cannot be scrubbed with --pii none: choose a mode.")
     if options.limit is not None and options.limit < 1:
         raise UnknownName("--limit is a number of documents: give at least 1.")
+
+
+def _listed(bundle: str | Path | None, options: Options) -> ListedPhrases | None:
+    if bundle is None:
+        if options.unpublished:
+            raise InputError("--unpublished applies the names of a bundle: give --bundle, too.")
+        return None
+    from pipeline.reconstruct.pii.listed import ListedPhrases
+
+    return ListedPhrases.open(bundle, names=options.unpublished)
 
 
 def _check_apart(folder: Folder, given: Path | None, out: Folder) -> None:

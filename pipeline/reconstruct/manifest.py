@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datatrove.pipeline.base import PipelineStep
 
@@ -17,6 +17,9 @@ from pipeline.reconstruct.folder import Folder, InputFile
 from pipeline.reconstruct.recipes import Recipe
 from pipeline.reconstruct.settings import described
 
+if TYPE_CHECKING:
+    from pipeline.reconstruct.pii.listed import ListedPhrases
+
 ENGINE_VERSION = 1
 """Raised whenever the same inputs could give another output; a golden file holds it to its word."""
 NAME = "manifest.json"
@@ -24,6 +27,8 @@ _LIBRARIES = ("idna", "phonenumbers")
 """Their tables decide what is a host and what a telephone number, and change with their version."""
 _DECIDES = ("name", "dataset", "stages", "text", "id", "url", "language", "tokens")
 """What of a recipe the output depends on; the rest is told to people."""
+_SAME = ("engine_version", "recipe", "options", "steps", "chunk_rows", "libraries")
+"""What two manifests of one run have in common, beside policy, input and bundle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,13 @@ class Options:
     """Documents to read in all, from the first file on; ``None`` for all."""
     removed: str = "none"
     """Whether dropped documents are written beside: ``none``, ``scrubbed`` or ``verbatim``."""
+    unpublished: bool = False
+    """The corpus stays in the house: names of the bundle are looked for, too."""
+
+    def described(self) -> dict[str, Any]:
+        """All of them, JSON-able; a run that may be published does not mention that it is one."""
+        said = {"pii": self.pii, "limit": self.limit, "removed": self.removed}
+        return {**said, "unpublished": True} if self.unpublished else said
 
 
 def manifest(
@@ -45,8 +57,12 @@ def manifest(
     root: str,
     files: list[InputFile],
     steps: tuple[PipelineStep, ...],
+    listed: ListedPhrases | None = None,
 ) -> dict[str, Any]:
-    """Everything that determines the output, with its fingerprint."""
+    """Everything that determines the output, with its fingerprint.
+
+    Of a bundle only which one it is. A run without one has the manifest and fingerprint it always had.
+    """
     header = policy.header
     content: dict[str, Any] = {
         "format": 1,
@@ -62,13 +78,15 @@ def manifest(
             "agents": list(header.agents),
             "counts": header.counts,
         },
-        "options": {"pii": options.pii, "limit": options.limit, "removed": options.removed},
+        "options": options.described(),
         "steps": [described(step) for step in steps],
         "input": {
             "root": root,
             "files": [asdict(file) for file in files],
         },
     }
+    if listed is not None:
+        content["bundle"] = listed.described()
     decisive = {
         **content,
         "recipe": {field: content["recipe"][field] for field in _DECIDES},
@@ -116,11 +134,7 @@ def claim(out: Folder, wanted: dict[str, Any]) -> None:
 def _difference(held: object, wanted: dict[str, Any]) -> str:
     if not isinstance(held, dict) or not {"policy", "input"} <= held.keys():
         return "its manifest is damaged"
-    parts = [
-        k
-        for k in ("engine_version", "recipe", "options", "steps", "chunk_rows", "libraries")
-        if held.get(k) != wanted[k]
-    ]
+    parts = [k for k in (*_SAME, "bundle") if held.get(k) != wanted.get(k)]
     if held["policy"].get("version") != wanted["policy"]["version"]:
         parts.append("policy")
     if held["input"].get("files") != wanted["input"]["files"]:

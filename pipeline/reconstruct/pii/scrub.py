@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,8 +23,13 @@ class Scrubbed:
 
     column: pa.Array
     replaced: Counter[str]
-    documents: int
-    """Documents in which at least one marker was put."""
+    rows: npt.NDArray[np.int64]
+    """Rows in which at least one marker was put, ascending."""
+
+    @property
+    def documents(self) -> int:
+        """How many they are."""
+        return len(self.rows)
 
 
 _PASSES = 10
@@ -45,13 +52,7 @@ class Scrubber:
         changed: dict[int, str] = {}
         replaced: Counter[str] = Counter()
         rows = sorted(suspects)
-        try:
-            texts = column.take(pa.array(rows, pa.int64())).to_pylist()
-        except UnicodeDecodeError:
-            raise UnreadableFile(
-                "A text is not valid UTF-8: write the input again with valid strings."
-            ) from None
-        for row, text in zip(rows, texts, strict=True):
+        for row, text in zip(rows, texts_of(column, rows), strict=True):
             if text is None:
                 continue
             kinds = frozenset(suspects[row])
@@ -61,13 +62,39 @@ class Scrubber:
                     break
                 changed[row] = text = with_markers(text, spans)  # noqa: PLW2901
                 replaced.update(str(span.kind) for span in spans)
-        if not changed:
-            return Scrubbed(column, replaced, 0)
-        mask = np.zeros(len(column), dtype=bool)
-        mask[list(changed)] = True
-        values = pa.array(list(changed.values()), column.type)
-        new = pc.replace_with_mask(column, pa.array(mask), values)
-        return Scrubbed(new, replaced, len(changed))
+        return with_texts(column, changed, replaced)
+
+
+def texts_of(column: pa.Array, rows: Sequence[int]) -> list[str | None]:
+    """The texts of some rows.
+
+    Raises:
+        UnreadableFile: one is not valid UTF-8.
+    """
+    try:
+        found: list[str | None] = column.take(pa.array(rows, pa.int64())).to_pylist()
+    except UnicodeDecodeError:
+        raise UnreadableFile(
+            "A text is not valid UTF-8: write the input again with valid strings."
+        ) from None
+    return found
+
+
+def with_texts(column: pa.Array, changed: Mapping[int, str], replaced: Counter[str]) -> Scrubbed:
+    """``column`` with other texts in some rows, which ``changed`` has in ascending order."""
+    rows = np.array(list(changed), dtype=np.int64)
+    if not changed:
+        return Scrubbed(column, replaced, rows)
+    return Scrubbed(
+        put(column, rows, pa.array(list(changed.values()), column.type)), replaced, rows
+    )
+
+
+def put(column: pa.Array, rows: npt.NDArray[np.int64], values: pa.Array) -> pa.Array:
+    """``column`` with ``values`` in the ascending ``rows``."""
+    mask = np.zeros(len(column), dtype=bool)
+    mask[rows] = True
+    return pc.replace_with_mask(column, pa.array(mask), values)
 
 
 def with_markers(text: str, spans: list[Span]) -> str:

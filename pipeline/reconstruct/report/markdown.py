@@ -63,15 +63,16 @@ def identity(summary: Summary) -> str:
     """What the run is bound to, as a list."""
     run, dataset = summary.run, summary.dataset
     revision = f", revision {markdown_code(dataset.revision)}" if dataset.revision else ""
-    return "\n".join(
-        [
-            f"- Fingerprint of the run: {markdown_code(run.fingerprint)}",
-            f"- Engine version: {whole(run.engine_version)}",
-            f"- Policy version: {markdown_code(summary.policy.version)}",
-            f"- Data set: {markdown_code(dataset.dataset or dataset.title)}{revision}",
-            f"- Input: {markdown_code(run.input)}, {counted(run.files, 'file')}",
-        ]
-    )
+    lines = [
+        f"- Fingerprint of the run: {markdown_code(run.fingerprint)}",
+        f"- Engine version: {whole(run.engine_version)}",
+        f"- Policy version: {markdown_code(summary.policy.version)}",
+        f"- Data set: {markdown_code(dataset.dataset or dataset.title)}{revision}",
+        f"- Input: {markdown_code(run.input)}, {counted(run.files, 'file')}",
+    ]
+    if run.bundle is not None:
+        lines.append(f"- Output filter: {markdown(prose.output_filter(run))}")
+    return "\n".join(lines)
 
 
 def table(content: Table) -> str:

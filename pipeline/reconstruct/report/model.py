@@ -154,6 +154,16 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Bundle:
+    """Which release of the output filter was applied; what it lists and removed is not said."""
+
+    release: str
+    content_sha256: str
+    testing: bool
+    """With cheap hashes, for tests."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """Which run the figures are of."""
 
@@ -168,6 +178,9 @@ class Run:
     limit: int | None
     removed: str
     """What became of removed documents: ``none``, ``scrubbed`` or ``verbatim`` copies."""
+    bundle: Bundle | None
+    unpublished: bool
+    """Names that the bundle lists were removed, too."""
     files: int
     missing: int
     """Input files that are not finished; more than none of them: nothing here is final."""
@@ -177,6 +190,11 @@ class Run:
     def finished(self) -> bool:
         """Whether every input file has been worked off."""
         return self.missing == 0
+
+    @property
+    def publishable(self) -> bool:
+        """Whether a marker could stand for anything: it must not show where a listed phrase stood."""
+        return not self.unpublished and (self.bundle is None or self.pii != "none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +240,7 @@ class Summary:
         derived = {
             "format": FORMAT,
             "finished": self.run.finished,
+            "publishable": self.run.publishable,
             "opted_out": self.opted_out,
             "filtered": self.filtered,
             "unexplained": self.unexplained,

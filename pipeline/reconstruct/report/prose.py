@@ -9,7 +9,7 @@ from pipeline.optout.signals import Signal
 from pipeline.reconstruct.report.numbers import counted, percent, whole
 
 if TYPE_CHECKING:
-    from pipeline.reconstruct.report.model import Summary
+    from pipeline.reconstruct.report.model import Run, Summary
 
 _KINDS = {
     "email": "E-mail address",
@@ -58,6 +58,8 @@ def alarms(summary: Summary) -> list[str]:
             f"{counted(summary.unexplained, 'document')} left without a recorded reason. That is a "
             "defect: no document may go without one. Do not publish before it is understood."
         )
+    if not run.publishable:
+        found.append(f"Unpublished: {_unpublished(run)}")
     if run.removed == "verbatim":
         found.append(
             "Removed documents were written out word for word, with the personal data in them. "
@@ -69,6 +71,20 @@ def alarms(summary: Summary) -> list[str]:
             "beginning of the input and no sample of it: do not extrapolate."
         )
     return found
+
+
+def _unpublished(run: Run) -> str:
+    if run.unpublished:
+        return (
+            "names of people who asked to be forgotten were removed from these texts, and whoever "
+            "compares them with the source learns the names. This corpus must never be published or "
+            "passed on."
+        )
+    return (
+        "nothing but phrases that people asked to have removed was replaced, so every marker shows "
+        "where one stood. This corpus must never be published or passed on; with a mode for personal "
+        "data it could be."
+    )
 
 
 def signal_name(signal: str | None) -> str:
@@ -99,15 +115,40 @@ _SCRUBBING = {
 def personal_data(summary: Summary) -> str:
     """What was done about personal data in the text."""
     held = summary.personal_data
-    if held.mode == "none":
+    if held.mode == "none" and summary.run.bundle is None:
         return "Nothing was replaced: this run did not look for personal data."
+    if held.mode == "none":
+        return (
+            f"{_listed(summary.run)} Beyond that this run did not look for personal data. How often "
+            "something was replaced is not counted."
+        )
+    listed = f" {_listed(summary.run)} They are counted as such." if summary.run.bundle else ""
     beside = " Removed documents were written beside, with the same replacements."
     return (
         f"Of the documents that stayed, {whole(held.documents)} held something that was replaced "
-        f"by a marker. {_SCRUBBING.get(held.mode, f'The mode was {held.mode}.')} Only numbers are "
+        f"by a marker. {_SCRUBBING.get(held.mode, f'The mode was {held.mode}.')}{listed} Only numbers are "
         "given here: no report, ledger or log holds what was found."
         f"{beside if summary.run.removed == 'scrubbed' else ''}"
     )
+
+
+def _listed(run: Run) -> str:
+    """What became of the phrases of a bundle."""
+    assert run.bundle is not None
+    names = ", names among them," if run.unpublished else ""
+    return (
+        f"Phrases{names} that people asked to have removed, as release {run.bundle.release} of the "
+        "output filter lists them, bear the marker of e-mail addresses, so that nobody can look for "
+        "them."
+    )
+
+
+def output_filter(run: Run) -> str:
+    """Which output filter was applied, if any."""
+    if run.bundle is None:
+        return ""
+    testing = ", with cheap hashes, for tests" if run.bundle.testing else ""
+    return f"release {run.bundle.release}, content {run.bundle.content_sha256}{testing}"
 
 
 def no_url(summary: Summary) -> str:
@@ -158,6 +199,8 @@ def command(summary: Summary) -> str:
     parts += ["--pii", run.pii]
     parts += ["--limit", str(run.limit)] if run.limit is not None else []
     parts += ["--removed", run.removed] if run.removed != "none" else []
+    parts += ["--bundle", "BUNDLE.safetensors"] if run.bundle is not None else []
+    parts += ["--unpublished"] if run.unpublished else []
     return shlex.join(parts)
 
 
@@ -170,6 +213,18 @@ _PERSONS = {
 }
 
 
+def _persons(summary: Summary) -> str:
+    text = _PERSONS.get(summary.personal_data.mode, _PERSONS["none"])
+    if summary.run.bundle is None:
+        return text
+    if summary.personal_data.mode == "none":
+        text = "This run looked for no personal data but what the output filter lists."
+    return (
+        f"{text} What the output filter lists is taken out of the text column alone, and only where "
+        "it is written as listed or nearly so."
+    )
+
+
 def not_caught(summary: Summary) -> dict[str, str]:
     """What the figures do not say, in plain words: headings and their sentences."""
     return {
@@ -179,7 +234,7 @@ def not_caught(summary: Summary) -> dict[str, str]:
         "mirrored, quoted or translated elsewhere stays unless that site objects as well.",
         "Other words": "Only the agents and signals listed above count. An objection in a site’s "
         "terms of use, in a picture, or addressed to some other crawler is not seen.",
-        "Persons in the text": _PERSONS.get(summary.personal_data.mode, _PERSONS["none"]),
+        "Persons in the text": _persons(summary),
         "Models already trained": "A rebuilt corpus changes what comes next. A model that has "
         "learned from an earlier one still knows what it knows.",
         "The law": "The figures show which technical statements were honoured. Whether a use is "

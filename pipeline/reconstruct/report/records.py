@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.errors import UnreadableFile, WrongVersion
-from pipeline.reconstruct.report.model import Dataset, Policy
+from pipeline.reconstruct.report.model import Bundle, Dataset, Policy
 
 if TYPE_CHECKING:
     from pipeline.reconstruct.folder import Folder
@@ -37,6 +37,8 @@ class Manifest:
     pii: str
     limit: int | None
     removed: str
+    bundle: Bundle | None
+    unpublished: bool
     steps: tuple[str, ...]
     inputs: tuple[Input, ...]
 
@@ -97,8 +99,18 @@ def read_manifest(folder: Folder) -> Manifest:
         pii=options.one("pii", str),
         limit=options.maybe("limit", int),
         removed=options.maybe("removed", str) or "none",
+        bundle=_bundle(top.fields("bundle")) if top.has("bundle") else None,
+        unpublished=options.flag("unpublished"),
         steps=tuple(s.one("class", str) for s in top.list("steps")) if top.has("steps") else (),
         inputs=tuple(Input(f.one("name", str), f.one("rows", int)) for f in given.list("files")),
+    )
+
+
+def _bundle(fields: _Fields) -> Bundle:
+    return Bundle(
+        release=fields.one("release", str),
+        content_sha256=fields.one("content_sha256", str),
+        testing=fields.flag("testing"),
     )
 
 
@@ -142,6 +154,12 @@ class _Fields:
         value = self._content.get(key)
         # A bool is an int to isinstance, and a number to nobody.
         if not isinstance(value, kind) or isinstance(value, bool):
+            raise self._lacks(key)
+        return value
+
+    def flag(self, key: str) -> bool:
+        value = self._content.get(key, False)
+        if not isinstance(value, bool):
             raise self._lacks(key)
         return value
 

@@ -76,6 +76,8 @@ def summarise(root: str | Path) -> Summary:
                 steps=manifest.steps,
                 limit=manifest.limit,
                 removed=manifest.removed,
+                bundle=manifest.bundle,
+                unpublished=manifest.unpublished,
                 files=len(manifest.inputs),
                 missing=len(missing),
                 first_missing=tuple(missing[:_NAMED_MISSING]),

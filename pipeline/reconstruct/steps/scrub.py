@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +12,10 @@ from datatrove.pipeline.base import PipelineStep
 from pipeline.reconstruct.chunk import Chunk
 from pipeline.reconstruct.columns import one_array
 from pipeline.reconstruct.pii import MODES, Scrubbed, Scrubber
+from pipeline.reconstruct.pii.turns import scrub_in_turns
+
+if TYPE_CHECKING:
+    from pipeline.reconstruct.pii.listed import ListedPhrases
 
 
 class ScrubText(PipelineStep):
@@ -19,10 +24,19 @@ class ScrubText(PipelineStep):
     name = "Scrub personal data"
     type = "Formatter"
 
-    def __init__(self, column: str, mode: str, *, also_removed: bool = True) -> None:
+    def __init__(
+        self,
+        column: str,
+        mode: str,
+        listed: ListedPhrases | None = None,
+        *,
+        also_removed: bool = True,
+    ) -> None:
+        """``mode`` is one of `MODES` or ``none``; ``listed`` are phrases that go in any mode."""
         super().__init__()
         self.column = column
         self.mode = mode
+        self.listed = listed
         self.also_removed = also_removed
 
     def run(
@@ -31,22 +45,33 @@ class ScrubText(PipelineStep):
         rank: int = 0,
         world_size: int = 1,
     ) -> Iterator[Chunk]:
-        """The chunks with their texts scrubbed, the removed ones too unless asked otherwise."""
-        scrubber = Scrubber(MODES[self.mode])
+        """The chunks with their texts scrubbed, the removed ones too unless asked otherwise.
+
+        Without a mode nothing is counted: every count would be one of listed phrases.
+        """
+        scrubber = Scrubber(MODES[self.mode]) if self.mode in MODES else None
         for chunk in data:
             chunk.table, scrubbed = self._scrubbed(scrubber, chunk.table)
-            chunk.replaced.update(scrubbed.replaced)
-            chunk.documents_scrubbed += scrubbed.documents
+            if scrubber is not None:
+                chunk.replaced.update(scrubbed.replaced)
+                chunk.documents_scrubbed += scrubbed.documents
             if chunk.removed is not None and self.also_removed:
                 chunk.removed, _ = self._scrubbed(scrubber, chunk.removed)
             yield chunk
 
-    def _scrubbed(self, scrubber: Scrubber, table: pa.Table) -> tuple[pa.Table, Scrubbed]:
+    def _found(self, scrubber: Scrubber | None, column: pa.Array) -> Scrubbed:
+        if self.listed is not None and scrubber is not None:
+            return scrub_in_turns(column, self.listed, scrubber)
+        way = self.listed or scrubber
+        assert way is not None
+        return way.scrub(column)
+
+    def _scrubbed(self, scrubber: Scrubber | None, table: pa.Table) -> tuple[pa.Table, Scrubbed]:
         column = one_array(table[self.column])
         dictionary = column.type if pa.types.is_dictionary(column.type) else None
         if dictionary is not None:
             column = column.dictionary_decode()
-        result = scrubber.scrub(column)
+        result = self._found(scrubber, column)
         if not result.documents:
             return table, result
         new = result.column

@@ -8,7 +8,6 @@ is not yet answered. All three are bounded, so memory is too.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from filter.errors import InputError, LetheError
@@ -19,7 +18,6 @@ from filter.stream_phrases import PhraseTracker
 from filter.stream_reading import StreamReading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from concurrent.futures import Executor, Future
 
     from filter.output_filter import OutputFilter
@@ -84,10 +82,14 @@ class StreamFilter:
         """
         if self._finished:
             raise InputError("This stream is finished: open another one for more text.")
-        with self._failing():
+        self._check()
+        try:
             if text:
                 self._take(text)
             return self._release(wait=self._background is None)
+        except BaseException:
+            self._failed = True
+            raise
 
     def finish(self, *, truncated: bool = False) -> str:
         """The rest.
@@ -98,28 +100,25 @@ class StreamFilter:
         """
         if self._finished:
             return ""
-        with self._failing():
-            if truncated:
-                # Before what might have become an encoded character is taken for text.
-                self._answers += self._cut_off()
-            self._feed(self._reading.finish())
-            self._islands.finish()
-            if self._phrases is not None:
-                self._phrases.finish()
-            said = self._release(wait=True)
-        self._finished = True
+        self._check()
+        self._failed = True
+        if truncated:
+            # Before what might have become an encoded character is taken for text.
+            self._answers += self._cut_off()
+        self._feed(self._reading.finish())
+        self._islands.finish()
+        if self._phrases is not None:
+            self._phrases.finish()
+        said = self._release(wait=True)
+        self._failed, self._finished = False, True
         return said
 
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
+    def _check(self) -> None:
         """After an error nothing is known for sure any more, so nothing goes out any more."""
         if self._failed:
             raise LetheError(
                 "This stream has failed: what it still held is lost, open another one."
             )
-        self._failed = True
-        yield
-        self._failed = False
 
     def _take(self, text: str) -> None:
         self._feed(self._reading.push(text))
@@ -134,10 +133,13 @@ class StreamFilter:
         """Ask what can be asked, then hand out what nothing holds back."""
         reading = self._reading
         hold = self._islands.hold
-        if self._phrases is not None:
-            self._waiting += self._phrases.taken()
-            hold = min(hold, self._phrases.hold)
-        self._waiting += self._islands.taken()
+        phrases = self._phrases
+        if phrases is not None:
+            if phrases.found:
+                self._waiting += phrases.taken()
+            hold = min(hold, phrases.hold)
+        if self._islands.found:
+            self._waiting += self._islands.taken()
         if self._waiting or self._asked:
             self._ask()
             self._collect(wait=wait)

@@ -27,7 +27,8 @@ class IslandTracker:
         self._asker = asker
         self._regions = regions
         self._active = bool(asker.recognised)
-        self._found: list[Question] = []
+        self.found: list[Question] = []
+        """Questions not yet taken."""
         self._first: int | None = None
         """Where the open island, or its next window, begins."""
         self._before: tuple[int, int] | None = None
@@ -157,7 +158,7 @@ class IslandTracker:
         for candidate in find_in_island(island, first, self._asker.recognised, self._regions):
             question = self._asker.of_candidate(candidate)
             if question is not None:
-                self._found.append(question)
+                self.found.append(question)
 
     def _slice(self, first: int, end: int) -> str:
         base = self._reading.base
@@ -176,7 +177,7 @@ class IslandTracker:
 
     def taken(self) -> list[Question]:
         """The questions found since the last time."""
-        found, self._found = self._found, []
+        found, self.found = self.found, []
         return found
 
     def open_at_end(self) -> list[tuple[int, IdentifierKind]]:

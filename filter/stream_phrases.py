@@ -40,7 +40,8 @@ class PhraseTracker:
         self._leaving = pow(index.key.base1, ALPHABETIC, MASK + 1)
         self._roll = 0
         """The key of the last letters in *grams*."""
-        self._found: list[Question] = []
+        self.found: list[Question] = []
+        """Questions not yet taken."""
         self._codes: list[int] = []
         """The last letters, at least as many as a phrase has."""
         self._places: list[int] = []
@@ -170,7 +171,7 @@ class PhraseTracker:
                 "".join(map(chr, self._codes[hit.first - base : hit.last + 1 - base])),
             )
             if question is not None:
-                self._found.append(question)
+                self.found.append(question)
         self._ended.clear()
 
     @property
@@ -206,7 +207,7 @@ class PhraseTracker:
 
     def taken(self) -> list[Question]:
         """The questions found since the last time."""
-        found, self._found = self._found, []
+        found, self.found = self.found, []
         return found
 
     def open_at_end(self) -> list[tuple[int, IdentifierKind]]:

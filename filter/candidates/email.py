@@ -74,6 +74,7 @@ def _starts(text: Glyphs, behind: int) -> list[int]:
     if last < 0 or len(text.gaps[behind] if behind < len(text.gaps) else "") > LONGEST_GAP:
         return []
     starts: list[int] = []
+    edge = None
     first = last
     floor = max(0, behind - _LOCAL)
     while True:
@@ -88,6 +89,7 @@ def _starts(text: Glyphs, behind: int) -> list[int]:
         spelt = first > 0 and bool(gap) and _is_spelt(text, first)
         if not spelt:
             starts.append(first)
+            edge = first if edge is None else edge
         # Over white space that an island joined: a line break, or letters spelt one by one.
         if first <= floor or len(starts) > 2 or not _is_space(gap):
             break
@@ -98,7 +100,7 @@ def _starts(text: Glyphs, behind: int) -> list[int]:
         starts.append(first + 1)  # a word of one letter stood before it
     if text.gaps[first].endswith("\\") and text.text[first] in "ntr" and first + 1 < behind:
         starts.append(first + 1)
-    starts += [s for s in _glued(text, first, behind) if s not in starts]
+    starts += [s for s in _glued(text, first if edge is None else edge, behind) if s not in starts]
     return list(dict.fromkeys(starts))
 
 

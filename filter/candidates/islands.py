@@ -75,7 +75,7 @@ def joins(before: str, gap: str, after: str, *, whole: bool = True) -> bool | No
         return True  # a group of an IBAN
     spelt = _is_spelt(before)
     if _has_digit(start, 8 if number else 4):
-        return number or spelt or one <= 4
+        return number or spelt or one <= 4 or (None if broken and not whole else False)
     alone = spelt and _is_spelt(start)
     if not whole and (broken or alone or two < (8 if number else 4)):
         return None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from filter.canonical import canonicalize, kind_of
 from filter.errors import InputError
-from filter.identifiers import PHRASES, Identifier, IdentifierKind
+from filter.identifiers import PHRASES, RECOGNISED, Identifier, IdentifierKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,12 +72,16 @@ POLICIES: Mapping[str, FilterPolicy] = MappingProxyType(
     {
         "standard": FilterPolicy(),
         "corpus": FilterPolicy(
-            name="corpus", markers={kind: f"<{kind}-pii>" for kind in IdentifierKind}
+            name="corpus",
+            markers={
+                kind: f"<{kind if kind in RECOGNISED else 'email'}-pii>" for kind in IdentifierKind
+            },
         ),
         "frugal": FilterPolicy(name="frugal", slow_hashes=64),
     }
 )
-"""``standard`` for what a model says; ``corpus`` with the markers of Apertus' corpus; ``frugal`` for
+"""``standard`` for what a model says; ``corpus`` with the markers of Apertus' corpus, phrases with the
+commonest of them, so that the marker does not tell that somebody asked for it; ``frugal`` for
 machines that can spare a second or two for a text, at most."""
 
 

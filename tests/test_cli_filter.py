@@ -6,11 +6,18 @@ import json
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
+from filter.release import last_day
+
+TODAY = datetime.now(UTC).date()
+RELEASE = f"{TODAY.year}.{1 if TODAY.month < 7 else 2}.0"
+"""Of today, since bundles expire."""
+UNTIL = last_day(RELEASE).isoformat()
 ENTRIES = [
     {"kind": "name", "value": "Jürg Müller"},
     {"kind": "email", "value": "jane.doe@example.org"},
@@ -40,7 +47,7 @@ def bundle(entries: Path) -> Path:
         "--entries",
         str(entries),
         "--release",
-        "2026.2.0",
+        RELEASE,
         "--out",
         str(path),
         "--kdf",
@@ -60,7 +67,7 @@ def test_building_twice_gives_the_same(entries: Path, bundle: Path, tmp_path: Pa
         "--entries",
         str(entries),
         "--release",
-        "2026.2.0",
+        RELEASE,
         "--out",
         str(path),
         "--kdf",
@@ -81,7 +88,7 @@ def test_the_standard_hash_is_the_default(entries: Path, tmp_path: Path) -> None
         "--entries",
         str(entries),
         "--release",
-        "2026.2.0",
+        RELEASE,
         "--out",
         str(path),
         "--audience",
@@ -175,7 +182,7 @@ def test_bad_entries_are_named_by_their_number(tmp_path: Path, row: str, says: s
         "--entries",
         str(path),
         "--release",
-        "2026.2.0",
+        RELEASE,
         "--out",
         str(out),
         "--kdf",
@@ -197,7 +204,7 @@ def test_a_key_for_decoys(entries: Path, tmp_path: Path) -> None:
         "--entries",
         str(entries),
         "--release",
-        "2026.2.0",
+        RELEASE,
         "--out",
         str(out),
         "--kdf",
@@ -219,7 +226,7 @@ def bad_bundles(octets: bytes) -> dict[str, tuple[bytes, str]]:
         "changed": (octets[:-3] + bytes([octets[-3] ^ 1]) + octets[-2:], "was changed"),
         "newer": (octets.replace(b'\\"format\\":1', b'\\"format\\":2'), "format 2"),
         "expired": (
-            octets.replace(b"2027-04-02", b"2020-04-02"),
+            octets.replace(UNTIL.encode(), b"2020-04-02"),
             "expired on 2020-04-02|was changed",
         ),
     }
@@ -246,11 +253,8 @@ def test_bad_bundles_let_nothing_through(
 
 def test_an_expired_bundle_warns_then_is_refused(entries: Path, tmp_path: Path) -> None:
     """In the days of grace it works, with an alarm; then it does not."""
-    from datetime import UTC, datetime, timedelta
-
     from filter import Bundle
 
-    today = datetime.now(UTC).date()
     for days, code, says in (
         (5, 0, b"expires on"),
         (-5, 0, b"EXPIRED on"),
@@ -259,9 +263,9 @@ def test_an_expired_bundle_warns_then_is_refused(entries: Path, tmp_path: Path) 
         path = tmp_path / f"{days}.safetensors"
         Bundle.build(
             [("name", "Jürg Müller")],
-            release="2026.2.0",
+            release=RELEASE,
             kdf="testing",
-            valid_until=today + timedelta(days=days),
+            valid_until=TODAY + timedelta(days=days),
         ).write(path)
         said = lethe("filter", "scan", "--bundle", str(path), given="Jürg Müller".encode())
         assert said.returncode == code
@@ -273,8 +277,8 @@ def test_inspect(bundle: Path) -> None:
     shown = lethe("filter", "inspect", str(bundle))
     assert shown.returncode == 0
     for part in (
-        "2026.2.0 for operators",
-        "2027-04-02 (valid)",
+        f"{RELEASE} for operators",
+        f"{UNTIL} (valid)",
         "content        verified",
         "phone",
         " 24 ",

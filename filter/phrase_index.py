@@ -12,7 +12,7 @@ import numpy as np
 
 from filter.fuse import Fuse
 from filter.identifiers import IdentifierKind
-from filter.nv1 import BREAK, OTHER, SEPARATORS
+from filter.nv1 import BREAK, OTHER
 from filter.phrases import (
     ALPHABETIC,
     DENSE,
@@ -72,22 +72,32 @@ class Hit(NamedTuple):
     """What the upper 16 bits of the slow hash must be."""
 
 
-_SEPARATES = np.array([chr(c) in SEPARATORS for c in range(256)])
-assert ord(OTHER) < 255
-assert not _SEPARATES[255]
-
-
 def letters_of(reading: U32) -> Letters:
     """The letters of a reading; both ends of it are breaks."""
-    places = np.flatnonzero(~_SEPARATES[np.minimum(reading, 255).astype(np.uint8)])
-    codes = reading[places]
-    gaps = np.diff(places, prepend=-1)
+    # Small letters, digits, and whatever is beyond ASCII; differences wrap around.
+    spells = reading - np.uint32(ord("a")) < 26
+    spells |= reading - np.uint32(ord("0")) < 10
+    spells |= (reading > 127) & (reading != ord(OTHER))
+    places = np.flatnonzero(spells)
+    codes = reading[spells]
+    gaps = np.empty_like(places)
+    gaps[:1] = places[:1] + 1
+    np.subtract(places[1:], places[:-1], out=gaps[1:])
     touching = gaps == 1
-    breaks = _last(places, reading == ord(BREAK))
-    broken = (gaps > LONGEST_GAP + 1) | (breaks >= 0)
+    broken = gaps > LONGEST_GAP + 1
     broken[:1] = True
+    breaks = np.flatnonzero(reading == ord(BREAK))
+    behind = np.searchsorted(places, breaks)
+    broken[behind[behind < len(places)]] = True
     touching &= ~broken
-    addressed = _last(places, (reading == ord("@")) | (reading == ord("/"))) > breaks
+    addressed = np.zeros(len(codes), np.bool_)
+    marks = np.flatnonzero((reading == ord("@")) | (reading == ord("/")))
+    behind = np.searchsorted(places, marks)
+    known = behind < len(places)
+    marks, behind = marks[known], behind[known]
+    # Not across a break: the next one must stand behind the letter.
+    following = np.append(breaks, len(reading))[np.searchsorted(breaks, marks)]
+    addressed[behind[following >= places[behind]]] = True
     edges = ~touching
     if len(codes) and codes.max() >= SPACELESS[0][0]:
         spaceless = np.zeros(len(codes), np.bool_)
@@ -96,16 +106,6 @@ def letters_of(reading: U32) -> Letters:
         edges |= spaceless
         edges[1:] |= spaceless[:-1]
     return Letters(codes, places, touching, broken, edges, addressed)
-
-
-def _last(places: npt.NDArray[np.int64], where: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """For each letter the last place between it and the letter before it that is true; else -1."""
-    found = np.full(len(places), -1, np.int64)
-    marks = np.flatnonzero(where)
-    behind = np.searchsorted(places, marks)
-    known = behind < len(places)
-    found[behind[known]] = marks[known]
-    return found
 
 
 class Candidate:

@@ -61,6 +61,7 @@ class Reading(NamedTuple):
     starts: Offsets | None
     """Offsets into the text, in code points; `None` where character i is code point i."""
     ends: Offsets | None
+    """`None` where a character ends one code point behind its start."""
 
     def text(self) -> str:
         """The reading as a string."""
@@ -68,9 +69,10 @@ class Reading(NamedTuple):
 
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Where characters ``first`` to ``last`` (included) stand in the text: start and end."""
-        if self.starts is None or self.ends is None:
+        if self.starts is None:
             return first, last + 1
-        return int(self.starts[first]), int(self.ends[last])
+        end = int(self.starts[last]) + 1 if self.ends is None else int(self.ends[last])
+        return int(self.starts[first]), end
 
 
 @cache
@@ -173,9 +175,12 @@ def read(text: str) -> Reading:
         octets = np.frombuffer(decoded.text.encode("ascii"), np.uint8)
         return Reading(arrays.ascii[octets], decoded.starts, decoded.ends)
     codes = np.frombuffer(decoded.text.encode("utf-32-le", "surrogatepass"), "<u4")
-    found = arrays.single[codes]
+    found = np.take(arrays.single, codes.astype(np.intp), mode="clip")
     if not (found >= _LONGER).any():
         return Reading(found, decoded.starts, decoded.ends)
+    if not (found == _LONGER).any() and (found == _IGNORED).sum() <= IGNORED_RUN:
+        sources = np.flatnonzero(found != _IGNORED)
+        return _placed(found[sources], sources, decoded)
     width = arrays.width[codes]
     _break_ignored_runs(found, width)
     sources = np.repeat(np.arange(len(codes)), width)
@@ -186,9 +191,14 @@ def read(text: str) -> Reading:
         place = int(first[at])
         for offset, char in enumerate(table[int(codes[at])]):
             read_as[place + offset] = ord(char)
+    return _placed(read_as, sources, decoded)
+
+
+def _placed(codes: U32, sources: Offsets, decoded: Decoded) -> Reading:
+    """A reading whose characters come from these places of the decoded text."""
     if decoded.starts is None or decoded.ends is None:
-        return Reading(read_as, sources, sources + 1)
-    return Reading(read_as, decoded.starts[sources], decoded.ends[sources])
+        return Reading(codes, sources, None)
+    return Reading(codes, decoded.starts[sources], decoded.ends[sources])
 
 
 def _break_ignored_runs(found: U32, width: npt.NDArray[np.uint8]) -> None:

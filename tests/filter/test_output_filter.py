@@ -58,6 +58,17 @@ def test_what_stays(output_filter: OutputFilter, text: str) -> None:
     assert output_filter.redact(text).text == text
 
 
+@given(st.text())
+def test_letters_are_what_is_no_separator(text: str) -> None:
+    from filter.nv1 import SEPARATORS
+    from filter.phrase_index import letters_of
+    from filter.reading import read
+
+    reading = read(text)
+    found = letters_of(reading.codes)
+    assert [chr(c) for c in found.codes] == [c for c in reading.text() if c not in SEPARATORS]
+
+
 def test_a_number_is_not_cut_in_two(output_filter: OutputFilter) -> None:
     one = OutputFilter(
         Bundle.build([("text", "room 1234 of it 56")], release="2026.2.0", kdf="testing")

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from filter.candidates import find_in_island
-from filter.candidates.islands import LONGEST, OVERLAP, TRIGGER, joins
+from filter.candidates.islands import LONGEST, OVERLAP, PAIRS, TRIGGER, joins
 from filter.candidates.partial import open_candidates
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ class IslandTracker:
             length = end - word
             base = self._reading.base
             text = self._reading.text[word - base : end - base] if 1 < length < 40 else ""
-            self._plain = length if text.isascii() and text.isalpha() else 0
+            prose = text.isascii() and text.isalpha() and not PAIRS.fullmatch(text)
+            self._plain = length if prose else 0
 
     def _joins(self, word: int, end: int, *, whole: bool) -> bool | None:
         """Whether the open word, known up to ``end``, belongs to the island before it."""
@@ -123,14 +124,19 @@ class IslandTracker:
         low, high = self._before
         base = self._reading.base
         text = self._reading.text
-        if self._plain > 2 and word == high + 1 and text[high - base] == " ":
-            # Words of prose, of which `joins` says no.
+        if self._plain and word == high + 1 and text[high - base] == " ":
+            # Words of prose, of which `joins` says no, or that it does not know yet.
             start = text[word - base : min(end, word + 5) - base]
             if self._plain > 4:
                 if start[0].isalpha():
                     return False
-            elif start.isalpha() and (len(start) > 4 or whole):
-                return False
+            elif start.isalpha() and start.isascii():
+                if len(start) > 4:
+                    return False
+                if not whole:
+                    return None
+                if len(start) > 1 and not PAIRS.search(start):
+                    return False
         return joins(
             self._slice(max(low, high - LONGEST), high),
             self._slice(high, min(word, high + 8)),

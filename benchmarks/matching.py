@@ -142,7 +142,7 @@ def measure(sizes: tuple[int, ...], quick: bool) -> dict[str, object]:
             opened = min(_timed(lambda path=path: Bundle.open(path)) for _ in range(20))
             arrays = {k: v.nbytes for k, v in bundle._arrays.items() if not k.startswith("codes")}  # noqa: SLF001
             bulk = OutputFilter(Bundle.open(path), FilterPolicy(kinds=frozenset(PHRASES)))
-            scan = megabytes / cpu(lambda bulk=bulk: bulk.redact_batch(texts), 1 if quick else 3)
+            scan = megabytes / cpu(lambda bulk=bulk: bulk.redact_batch(texts), 1 if quick else 5)
             small = texts[: max(4, len(texts) // 12)]
             both = OutputFilter(Bundle.open(path))
             begin = time.perf_counter()
@@ -150,7 +150,8 @@ def measure(sizes: tuple[int, ...], quick: bool) -> dict[str, object]:
             whole = time.perf_counter() - begin
             fast = OutputFilter(Bundle.open(path))
             fast.asker.slow_hash = lambda secret: zlib.crc32(secret.encode())  # type: ignore[method-assign]
-            spent, held = streamed(fast, stream_text)
+            runs = [streamed(fast, stream_text) for _ in range(1 if quick else 5)]
+            spent, held = min(runs, key=lambda run: run[0][len(run[0]) // 2])
             slow_spent, _ = streamed(both, stream_text[: 4000 if quick else 30_000])
         stored = bundle.report.stored[IdentifierKind.NAME]  # type: ignore[union-attr]
         rows.append(
@@ -275,6 +276,9 @@ and no language model read {figures["presidio_mb_s"]:.2f} MB/s in the same run.
 E-mail addresses are what the slow hashes go to: each may touch the word before it, so it has several readings
 ([threat-model.md](threat-model.md)). In a stream they run beside the caller where it hands in an executor; only the text of
 that stream waits.
+
+Two aims are not reached yet: a bulk scan a hundred times as fast as presidio-analyzer, and 15 microseconds a token in a stream. Half of the bulk
+scan's time goes into reading characters and parting letters from separators, before any phrase is looked up.
 """
 
 

@@ -460,13 +460,14 @@ def asked(maps: Maps, pages: Pages) -> tuple[Asked, Asked]:
     """Questions without the halves, and with them."""
     letters, k = pages.letters, maps.k
     size = len(letters.codes)
-    starts = np.flatnonzero(letters.edges[: size - k])
+    is_edge = letters.is_edge(np.arange(size))
+    starts = np.flatnonzero(is_edge[: size - k])
     x = np.zeros(len(starts), np.uint32)
     for offset in range(k):
         x = x * np.uint32(maps.key.base1) + letters.codes[starts + offset]
     longest = maps.longest(x)
     starts, longest = starts[longest > 0], longest[longest > 0]
-    broken = np.cumsum(letters.broken)
+    chain = np.searchsorted(letters.breaks, np.arange(size), "right")
     padded = np.append(letters.codes, np.zeros(LONGEST, np.uint32))
     sums = prefix_sums(maps.key, padded[starts[:, None] + np.arange(LONGEST)])
     confirmed = np.zeros((len(starts), LONGEST + 1), np.bool_)
@@ -475,8 +476,8 @@ def asked(maps: Maps, pages: Pages) -> tuple[Asked, Asked]:
         last = np.minimum(starts + length - 1, size - 1)
         keys = addresses(maps.key, sums, np.full(len(starts), length))
         confirmed[:, length] = maps.confirmed(keys)
-        ends = (length <= longest) & (broken[last] == broken[starts]) & (last + 1 < size)
-        ends &= letters.edges[np.minimum(last + 1, size - 1)]
+        ends = (length <= longest) & (chain[last] == chain[starts]) & (last + 1 < size)
+        ends &= is_edge[np.minimum(last + 1, size - 1)]
         half = maps.halfway[length]
         for halves, questions in found.items():
             rows = np.flatnonzero(ends & (confirmed[:, half] | (not halves or half < k)))

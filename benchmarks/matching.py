@@ -39,12 +39,16 @@ _ENDINGS = "mann meier er son ski ini ova berg stein feld ez ard".split()
 
 
 def persons(count: int) -> Iterator[Identifier]:
-    """Made-up persons: common forenames, invented surnames."""
+    """Distinct made-up persons: common forenames, invented surnames."""
     rng = random.Random(7)
     forenames = sorted({one.text.split()[0] for one in people.GROUPS["Latin"](2000)})
-    for _ in range(count):
+    seen: set[str] = set()
+    while len(seen) < count:
         surname = "".join(rng.choices(_SYLLABLES, k=rng.randint(1, 3))) + rng.choice(_ENDINGS)
-        yield Identifier(IdentifierKind.NAME, f"{rng.choice(forenames)} {surname.title()}")
+        name = f"{rng.choice(forenames)} {surname.title()}"
+        if name not in seen:
+            seen.add(name)
+            yield Identifier(IdentifierKind.NAME, name)
 
 
 def addresses(count: int) -> Iterator[Identifier]:

@@ -99,9 +99,11 @@ class Fuse:
 
     def get_array(self, x: U32, y: U32) -> npt.NDArray[np.unsignedinteger]:
         """The values of many keys."""
-        first, second, third, mask = _places(self.parameters, x, y)
-        found = self.slots[first] ^ self.slots[second] ^ self.slots[third]
-        values: npt.NDArray[np.unsignedinteger] = found ^ mask.astype(self.slots.dtype)
+        *places, mask = _places(self.parameters, x, y)
+        values: npt.NDArray[np.unsignedinteger] = mask.astype(self.slots.dtype)
+        for where in places:
+            # No place is beyond the slots; "clip" only saves the check.
+            values ^= self.slots.take(where.astype(np.intp), mode="clip")
         return values
 
 

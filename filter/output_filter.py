@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from filter.nv1 import BREAK
 from filter.phrase_index import letters_of
 from filter.policy import FilterPolicy
 from filter.questions import Answer, Asker, Budget, Question, merged
-from filter.reading import Reading, read
+from filter.reading import Reading, read_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,10 +26,22 @@ if TYPE_CHECKING:
 CONTEXT = 2048
 """Code points of what was said before that can still matter: an identifier has at most 128 letters,
 and twelve separators before each would be many."""
-_BATCH = 1 << 20
+_BATCH = 1 << 19
 """Code points that are scanned at once."""
 
+_LARGEST_BLOCK = 31 << 20
+
 Match = Answer
+
+
+@cache
+def _keep_large_blocks() -> None:
+    """Have glibc reuse freed arrays of megabytes, not return them page by page.
+
+    It keeps blocks up to the size of the largest that it has seen freed (mallopt(3),
+    M_MMAP_THRESHOLD), at most 32 MiB; this one is never touched, so it takes no memory.
+    """
+    np.empty(_LARGEST_BLOCK, np.uint8)
 
 
 class Redaction(NamedTuple):
@@ -87,6 +100,7 @@ class OutputFilter:
         return StreamFilter(self, context, background)
 
     def _redact(self, texts: list[str], begins: list[int]) -> list[Redaction]:
+        _keep_large_blocks()
         known: dict[str, int] = {}
         found: list[Redaction] = []
         first = 0
@@ -102,7 +116,7 @@ class OutputFilter:
     def _redact_some(
         self, texts: list[str], begins: list[int], known: dict[str, int]
     ) -> Iterator[Redaction]:
-        readings = [read(text) for text in texts]
+        readings = read_all(texts)
         asked = [
             [q for q in questions if _end(readings[n], q, len(texts[n])) > begins[n]]
             for n, questions in enumerate(self._questions(readings))

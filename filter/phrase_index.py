@@ -6,6 +6,7 @@ each with the same `Candidate`; so they cannot disagree.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from filter.phrases import (
     ALPHABETIC,
     DENSE,
     DENSE_FROM,
+    DENSE_RANGES,
     GRAM_LENGTH_BITS,
     GRAM_VALUE_BITS,
     KINDS,
@@ -28,36 +30,64 @@ from filter.phrases import (
     Maps,
     PhraseKey,
     checkpoint,
-    gram_length,
     is_spaceless,
     lengths_behind,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     import numpy.typing as npt
 
     from filter.reading import U32
 
+    Numbers = npt.NDArray[np.int64]
+
 LONGEST_GAP = 12
 """Separators between two letters of one phrase at most."""
+_STEP = 1 << 15
+"""Places looked at in one go, so that what is made of them stays in a processor's cache."""
+_FEW = 16
+"""Candidates that are followed one by one, since sorting them out would take longer."""
 
 
 class Letters(NamedTuple):
-    """The letters and digits of a reading, in parallel arrays."""
+    """The letters and digits of a reading, numbered from zero."""
 
     codes: U32
-    places: npt.NDArray[np.int64]
+    places: Numbers
     """Where each stands in the reading."""
-    touching: npt.NDArray[np.bool_]
-    """No separator stands before it."""
-    broken: npt.NDArray[np.bool_]
-    """No phrase reaches it from before."""
-    edges: npt.NDArray[np.bool_]
-    """A word may begin with it."""
-    addressed: npt.NDArray[np.bool_]
-    """An @ or a slash is among the separators before it."""
+    breaks: Numbers
+    """Letters that no phrase reaches from before, ascending."""
+    addressed: Numbers
+    """Letters with an @ or a slash among the separators before them, ascending."""
+
+    def touches(self, at: int) -> bool:
+        """Whether no separator stands before a letter."""
+        return at > 0 and bool(self.places[at] - self.places[at - 1] == 1)
+
+    def is_edge(self, at: Numbers) -> npt.NDArray[np.bool_]:
+        """Whether a word may begin with each of these letters."""
+        before = np.maximum(at - 1, 0)
+        found: npt.NDArray[np.bool_] = (self.places[at] - self.places[before] != 1) | (at == 0)
+        found |= _within(self.codes[at], SPACELESS) | _within(self.codes[before], SPACELESS)
+        return found
+
+    def ends_of_chains(self, at: Numbers) -> Numbers:
+        """For each letter the first behind it that no phrase reaches from it."""
+        ends = np.append(self.breaks, len(self.codes))
+        found: Numbers = ends[np.searchsorted(self.breaks, at, "right")]
+        return found
+
+
+class Openings(NamedTuple):
+    """Candidates for phrases, in parallel arrays."""
+
+    starts: Numbers
+    """Number of the first letter."""
+    values: npt.NDArray[np.uint16]
+    """What *grams* says of the opening."""
+    anchors: Numbers
 
 
 class Hit(NamedTuple):
@@ -79,33 +109,58 @@ def letters_of(reading: U32) -> Letters:
     spells |= reading - np.uint32(ord("0")) < 10
     spells |= (reading > 127) & (reading != ord(OTHER))
     places = np.flatnonzero(spells)
-    codes = reading[spells]
-    gaps = np.empty_like(places)
-    gaps[:1] = places[:1] + 1
-    np.subtract(places[1:], places[:-1], out=gaps[1:])
-    touching = gaps == 1
-    broken = gaps > LONGEST_GAP + 1
-    broken[:1] = True
-    breaks = np.flatnonzero(reading == ord(BREAK))
-    behind = np.searchsorted(places, breaks)
-    broken[behind[behind < len(places)]] = True
-    touching &= ~broken
-    addressed = np.zeros(len(codes), np.bool_)
+    far = np.flatnonzero(places[1:] - places[:-1] > LONGEST_GAP + 1) + 1
+    broken = np.flatnonzero(reading == ord(BREAK))
+    behind = np.searchsorted(places, broken)
+    breaks = np.unique(np.concatenate(([0], far, behind)))
     marks = np.flatnonzero((reading == ord("@")) | (reading == ord("/")))
-    behind = np.searchsorted(places, marks)
-    known = behind < len(places)
-    marks, behind = marks[known], behind[known]
+    addressed = np.searchsorted(places, marks)
     # Not across a break: the next one must stand behind the letter.
-    following = np.append(breaks, len(reading))[np.searchsorted(breaks, marks)]
-    addressed[behind[following >= places[behind]]] = True
-    edges = ~touching
-    if len(codes) and codes.max() >= SPACELESS[0][0]:
-        spaceless = np.zeros(len(codes), np.bool_)
-        for first, last in SPACELESS:
-            spaceless |= (codes >= first) & (codes <= last)
-        edges |= spaceless
-        edges[1:] |= spaceless[:-1]
-    return Letters(codes, places, touching, broken, edges, addressed)
+    following = np.append(broken, len(reading))[np.searchsorted(broken, marks)]
+    known = addressed < len(places)
+    known[known] = following[known] >= places[addressed[known]]
+    return Letters(
+        reading.take(places),
+        places,
+        breaks[breaks < len(places)],
+        np.unique(addressed[known]),
+    )
+
+
+def _prefix_sums(codes: U32, length: Numbers, base: int) -> U32:
+    """The polynomials of prefixes: of each letter and those before it since ``length`` was one.
+
+    Horner's rule is a running sum of the letters times powers of the inverse: an odd base has one.
+    """
+    inverse = pow(base, -1, MASK + 1)
+    down, up = _powers(inverse), _powers(base)
+    running = np.cumsum(codes * down.take(length - 1), dtype=np.uint32)
+    begins = np.flatnonzero(length == 1)
+    before = np.append(np.zeros(1, np.uint32), running)[begins]
+    running -= np.repeat(before, np.diff(begins, append=len(codes)))
+    running *= up.take(length - 1)
+    return running
+
+
+@cache
+def _powers(base: int) -> U32:
+    """The first powers of a base, modulo 2^32."""
+    return np.array([pow(base, n, MASK + 1) for n in range(LONGEST)], np.uint32)
+
+
+@cache
+def _checkpoints(gram: int) -> tuple[Numbers, npt.NDArray[np.bool_]]:
+    """For each length its checkpoint, and whether a length is one."""
+    found = np.array([checkpoint(n, gram) if n > gram else 1 for n in range(LONGEST + 1)])
+    return found, np.array([bool(behind) for behind in lengths_behind(gram)])
+
+
+def _within(codes: U32, ranges: tuple[tuple[int, int], ...]) -> npt.NDArray[np.bool_]:
+    """Which code points lie in one of some ranges, ends included."""
+    found = np.zeros(len(codes), np.bool_)
+    for first, last in ranges:
+        found |= (codes >= first) & (codes <= last)
+    return found
 
 
 class Candidate:
@@ -192,147 +247,144 @@ class PhraseIndex:
             candidate.push(code)
         return candidate
 
-    def scan(self, letters: Letters) -> list[Hit]:
-        """Every phrase in the text that the maps let through, in no order."""
-        starts = letters.edges.astype(np.uint8)
-        starts |= letters.addressed.astype(np.uint8) << np.uint8(1)
-        starts |= np.uint8(1 << Anchor.NOWHERE)
-        starts &= np.uint8(self.mask)
+    def scan(self, letters: Letters, anchors: Container[Anchor] = frozenset(Anchor)) -> list[Hit]:
+        """Every phrase of these anchors that the maps let through, in no order."""
+        mask = sum(1 << anchor for anchor in self.anchors if anchor in anchors)
         found: list[Hit] = []
         for gram in (ALPHABETIC, DENSE):
-            opened = [
-                (start, value, anchor)
-                for start, value in self._openings(letters.codes, starts, gram)
-                for anchor in Anchor
-                if value >> GRAM_LENGTH_BITS & int(starts[start]) & 1 << anchor
-            ]
-            for at in self._promising(letters, gram, opened):
-                start, value, anchor = opened[at]
-                found += self._follow(letters, anchor, start, gram, value)
+            opened = self._openings(letters, mask, gram)
+            follow = self._followed if len(opened.starts) < _FEW else self._followed_together
+            found += follow(letters, gram, opened)
         return found
 
-    def _promising(
-        self, letters: Letters, gram: int, opened: list[tuple[int, int, Anchor]]
-    ) -> list[int]:
-        """Which candidates reach a checkpoint, or are whole at once; all together, not in turn."""
-        if len(opened) < 16:
-            return list(range(len(opened)))
-        key = self.key
-        table = np.array(opened, np.int64)
-        lengths = (table[:, 1] & (1 << GRAM_LENGTH_BITS) - 1) * 4 + 4
-        until = np.array([checkpoint(n, gram) for n in range(LONGEST + 1)])[lengths]
-        extra = (table[:, 2] * key.anchor).astype(np.uint32)
-        active = np.arange(len(opened))
-        one = np.zeros(len(opened), np.uint32)
-        two = np.zeros(len(opened), np.uint32)
-        promising: list[int] = []
-        for length in range(1, LONGEST + 1):
-            place = table[active, 0] + length - 1
-            alive = place < len(letters.codes)
-            if length > 1:
-                alive[alive] &= ~letters.broken[place[alive]]
-            active, place = active[alive], place[alive]
-            if not len(active):
-                break
-            codes = letters.codes[place]
-            one[active] = one[active] * np.uint32(key.base1) + codes
-            two[active] = two[active] * np.uint32(key.base2) + codes
-            if length < gram:
-                continue
-            x = one[active] + extra[active] + np.uint32(length * key.length & MASK)
-            hit = np.zeros(len(active), np.bool_)
-            if lengths_behind(gram)[length]:
-                hit |= self.halves.get_array(x, two[active]) == 0
-            if length == gram:
-                hit |= self.wholes.get_array(x, two[active]) >> WHOLE_VALUE_BITS == 0
-            promising += active[hit].tolist()
-            active = active[~hit & (until[active] > length)]
-        return promising
+    def _openings(self, letters: Letters, mask: int, gram: int) -> Openings:
+        """The candidates of one gram length and of the anchors in ``mask``."""
+        starts, values = self._opened(letters, gram)
+        allowed = np.full(len(starts), 1 << Anchor.NOWHERE)
+        allowed |= letters.is_edge(starts).astype(np.int64) << Anchor.WORDS
+        known = np.searchsorted(letters.addressed, starts)
+        addressed = np.append(letters.addressed, -1)[known] == starts
+        allowed |= addressed.astype(np.int64) << Anchor.ADDRESSED
+        allowed &= values >> np.uint16(GRAM_LENGTH_BITS)
+        allowed &= mask
+        each = [np.flatnonzero(allowed >> anchor & 1) for anchor in Anchor]
+        which = np.concatenate(each)
+        anchors = np.repeat(np.array(Anchor), list(map(len, each)))
+        return Openings(starts[which], values[which], anchors)
 
-    def _openings(
-        self, codes: U32, starts: npt.NDArray[np.uint8], gram: int
-    ) -> Iterator[tuple[int, int]]:
-        """First letter and value in *grams* of the candidates of one gram length."""
+    def _opened(self, letters: Letters, gram: int) -> tuple[Numbers, npt.NDArray[np.uint16]]:
+        """Where letters open something in *grams*, and what it says of them."""
+        codes = letters.codes
         size = len(codes) - gram + 1
-        if size <= 0 or (gram == DENSE and codes.max() < DENSE_FROM):
-            return
+        found = [(np.zeros(0, np.int64), np.zeros(0, np.uint16))]
+        if gram == ALPHABETIC:
+            for low in range(0, size, _STEP):
+                x = self._keys(codes[low : low + _STEP + gram - 1])
+                places, values = self._known(x)
+                found.append((places + low, values))
+        elif size > 0 and codes.max() >= DENSE_FROM:
+            starts = np.flatnonzero(codes[:size] >= DENSE_FROM)
+            x = np.zeros(len(starts), np.uint32)
+            for offset in range(gram):
+                x *= np.uint32(self.key.base1)
+                x += codes.take(starts + offset)
+            places, values = self._known(x)
+            found.append((starts[places], values))
+        places, values = map(np.concatenate, zip(*found, strict=True))
+        right = _within(codes.take(places), DENSE_RANGES) == (gram == DENSE)
+        return places[right], values[right]
+
+    def _keys(self, codes: U32) -> U32:
+        """The key in *grams* of the six letters from each on."""
         base = np.uint32(self.key.base1)
-        cube = np.uint32(self.key.base1**3 & MASK)
-        shift = np.uint32(self.sieve_shift)
-        everywhere = self.mask >> Anchor.NOWHERE & 1 and gram == ALPHABETIC
-        step = 1 << 15
-        for low in range(0, size, step):
-            high = min(size, low + step)
-            if everywhere:
-                # Three letters, then six, so that each is multiplied twice and not five times.
-                x = codes[low : high + gram - 1] * base
-                x[:-1] += codes[low + 1 : high + gram - 1]
-                x = x[:-2] * base
-                x += codes[low + 2 : high + gram - 1]
-                x = x[: high - low] * cube + x[3:]
-            else:
-                wanted = starts[low:high] != 0
-                if gram == DENSE:
-                    wanted &= codes[low:high] >= DENSE_FROM
-                places = np.flatnonzero(wanted) + low
-                x = codes[places]
-                for offset in range(1, gram):
-                    x *= base
-                    x += codes[places + offset]
-            bits = x >> shift
-            passed = np.flatnonzero(self.sieve[bits >> np.uint32(3)] >> (bits & np.uint32(7)) & 1)
-            if not len(passed):
+        # Three letters, then six, so that each is multiplied twice and not five times.
+        x = codes[:-1] * base
+        x += codes[1:]
+        x = x[:-1] * base
+        x += codes[2:]
+        six = x[:-3] * np.uint32(self.key.base1**3 & MASK)
+        six += x[3:]
+        return six
+
+    def _known(self, x: U32) -> tuple[Numbers, npt.NDArray[np.uint16]]:
+        """Which of some keys are in *grams*, and their values."""
+        bits = x >> np.uint32(self.sieve_shift)
+        octets = self.sieve.take((bits >> np.uint32(3)).astype(np.intp), mode="clip")
+        octets >>= (bits & np.uint32(7)).astype(np.uint8)
+        octets &= np.uint8(1)
+        passed = np.flatnonzero(octets.view(np.bool_))
+        x = x.take(passed)
+        values = self.grams.get_array(x, x)
+        known = np.flatnonzero(values < 1 << GRAM_VALUE_BITS)
+        return passed.take(known), values.take(known)
+
+    def _followed(self, letters: Letters, gram: int, opened: Openings) -> Iterator[Hit]:
+        """What becomes of some candidates, one after the other."""
+        ends = letters.ends_of_chains(opened.starts)
+        for start, end, value, number in zip(
+            opened.starts.tolist(),
+            ends.tolist(),
+            opened.values.tolist(),
+            opened.anchors.tolist(),
+            strict=True,
+        ):
+            codes = letters.codes[start : min(end, start + LONGEST)].tolist()
+            if len(codes) < gram:
                 continue
-            x = x[passed]
-            values = self.grams.get_array(x, x)
-            for at in np.flatnonzero(values < 1 << GRAM_VALUE_BITS).tolist():
-                place = int(passed[at])
-                start = low + place if everywhere else int(places[place])
-                if gram_length(int(codes[start])) == gram:
-                    yield start, int(values[at])
+            candidate = self.candidate(Anchor(number), start, codes[:gram], value)
+            for last, code in enumerate(codes[gram - 1 :], start + gram - 1):
+                whole = candidate.push(code)
+                if whole >= 0 and stands(letters, candidate.anchor, start, last):
+                    yield self.hit(candidate.anchor, start, last, whole)
+                if not candidate.is_open():
+                    break
 
-    def _follow(
-        self, letters: Letters, anchor: Anchor, start: int, gram: int, value: int
-    ) -> Iterator[Hit]:
-        if anchor is Anchor.NOWHERE and cuts_number(letters, start):
-            return
-        end = min(len(letters.codes), start + LONGEST)
-        broken = np.flatnonzero(letters.broken[start + 1 : end])
-        if len(broken):
-            end = start + 1 + int(broken[0])
-        codes = letters.codes[start:end].tolist()
-        if len(codes) < gram:
-            return
-        candidate = self.candidate(anchor, start, codes[:gram], value)
-        for last in range(start + gram - 1, end):
-            whole = candidate.push(codes[last - start])
-            if whole >= 0 and ends(letters, anchor, last):
-                yield self.hit(candidate, last, whole)
-            if not candidate.is_open():
-                break
+    def _followed_together(self, letters: Letters, gram: int, opened: Openings) -> Iterator[Hit]:
+        """The same for many candidates, all their prefixes at once."""
+        longest = (opened.values.astype(np.int64) & (1 << GRAM_LENGTH_BITS) - 1) * 4 + 4
+        room = letters.ends_of_chains(opened.starts) - opened.starts
+        sizes = np.minimum(np.maximum(longest, gram), room)
+        # One element for each prefix of each candidate.
+        begins = np.cumsum(sizes) - sizes
+        owner = np.repeat(np.arange(len(sizes)), sizes)
+        length = np.arange(1, len(owner) + 1) - begins[owner]
+        codes = letters.codes.take(opened.starts[owner] + length - 1)
+        two = _prefix_sums(codes, length, self.key.base2)
+        x = _prefix_sums(codes, length, self.key.base1)
+        x += length.astype(np.uint32) * np.uint32(self.key.length)
+        x += (opened.anchors[owner] * self.key.anchor & MASK).astype(np.uint32)
+        checkpoints, is_checkpoint = _checkpoints(gram)
+        asked = np.flatnonzero(is_checkpoint[length] & (length <= longest[owner]))
+        halfway = np.zeros(len(owner), np.bool_)
+        halfway[asked] = self.halves.get_array(x.take(asked), two.take(asked)) == 0
+        confirmed = halfway[np.minimum(begins[owner] + checkpoints[length] - 1, len(owner) - 1)]
+        asked = np.flatnonzero((length == gram) | (length > gram) & confirmed)
+        values = self.wholes.get_array(x.take(asked), two.take(asked))
+        known = np.flatnonzero(values >> WHOLE_VALUE_BITS == 0)
+        for at, value in zip(asked[known].tolist(), values[known].tolist(), strict=True):
+            candidate = owner[at]
+            anchor, start = Anchor(opened.anchors[candidate]), int(opened.starts[candidate])
+            last = start + int(length[at]) - 1
+            if stands(letters, anchor, start, last):
+                yield self.hit(anchor, start, last, value)
 
-    def hit(self, candidate: Candidate, last: int, value: int) -> Hit:
-        """A whole phrase of a candidate, up to the letter ``last``."""
-        kinds = KINDS[candidate.anchor]
+    def hit(self, anchor: Anchor, first: int, last: int, value: int) -> Hit:
+        """A whole phrase between two letters, of which *wholes* says ``value``."""
+        kinds = KINDS[anchor]
         kind = kinds[min(value >> 16, len(kinds) - 1)]
-        return Hit(candidate.first, last, kind, candidate.anchor, value & 0xFFFF)
+        return Hit(first, last, kind, anchor, value & 0xFFFF)
 
 
-def cuts_number(letters: Letters, start: int) -> bool:
-    """Whether the letter before ``start`` is a digit of the same number."""
-    return (
-        start > 0
-        and bool(letters.touching[start])
-        and may_not_touch(Anchor.NOWHERE, int(letters.codes[start - 1]), int(letters.codes[start]))
-    )
-
-
-def ends(letters: Letters, anchor: Anchor, last: int) -> bool:
-    """Whether a phrase may end with the letter ``last``."""
+def stands(letters: Letters, anchor: Anchor, first: int, last: int) -> bool:
+    """Whether a phrase may stand between two letters, for what touches it there."""
+    codes = letters.codes
+    cut = anchor is Anchor.NOWHERE and letters.touches(first)
+    if cut and may_not_touch(anchor, int(codes[first - 1]), int(codes[first])):
+        return False
     after = last + 1
-    if after == len(letters.codes) or not letters.touching[after]:
+    if after == len(codes) or not letters.touches(after):
         return True
-    return not may_not_touch(anchor, int(letters.codes[last]), int(letters.codes[after]))
+    return not may_not_touch(anchor, int(codes[last]), int(codes[after]))
 
 
 def may_not_touch(anchor: Anchor, last: int, after: int) -> bool:

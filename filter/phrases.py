@@ -73,7 +73,7 @@ SPACELESS = (
 )
 """Code points of scripts in which words touch: there no edge is asked for."""
 DENSE_FROM = 0x3005
-_DENSE = (
+DENSE_RANGES = (
     (0x3005, 0x3007),
     (0x3021, 0x318F),
     (0x3400, 0x9FFF),
@@ -89,7 +89,7 @@ def is_spaceless(code: int) -> bool:
 
 def gram_length(code: int) -> int:
     """How many letters open a candidate that begins with this one."""
-    dense = code >= DENSE_FROM and any(first <= code <= last for first, last in _DENSE)
+    dense = code >= DENSE_FROM and any(first <= code <= last for first, last in DENSE_RANGES)
     return DENSE if dense else ALPHABETIC
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from filter.nv1 import BREAK, OTHER, nv1
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -145,52 +145,77 @@ def _marks(text: str) -> Iterator[int]:
 class _Arrays(NamedTuple):
     single: U32
     """Code point -> the one character that it reads as, `_IGNORED` or `_LONGER`."""
-    width: npt.NDArray[np.uint8]
-    """Code point -> how many characters it reads as."""
-    ascii: U32
-    """The first 128 of ``single``, none of which is ignored or longer."""
+    longer: U32
+    """The code points that fold to several characters, ascending."""
+    offsets: Offsets
+    """Where the characters of each begin in ``folded``; one more at the end."""
+    folded: U32
 
 
 @cache
 def _arrays() -> _Arrays:
     table = nv1().table
     single = np.full(0x110000, ord(OTHER), np.uint32)
-    width = np.ones(0x110000, np.uint8)
     for first, last in table.runs:
         single[first : last + 1] = np.arange(first, last + 1, dtype=np.uint32)
-    syllables = np.arange(0xAC00, 0xD7A4)
-    single[syllables] = _LONGER
-    width[syllables] = np.where((syllables - 0xAC00) % 28 == 0, 2, 3)
     for code, text in table.items():
-        width[code] = len(text)
         single[code] = ord(text) if len(text) == 1 else _LONGER if text else _IGNORED
-    return _Arrays(single, width, single[:128].copy())
+    single[0xAC00:0xD7A4] = _LONGER  # Hangul's syllables
+    longer = np.flatnonzero(single == _LONGER)
+    texts = [table[code] for code in longer.tolist()]
+    offsets = np.cumsum([0, *map(len, texts)])
+    folded = np.frombuffer("".join(texts).encode("utf-32-le"), "<u4")
+    return _Arrays(single, longer.astype(np.uint32), offsets, folded)
 
 
 def read(text: str) -> Reading:
     """The reading of a text; the spans of one character that folds to several are the same."""
-    decoded = decode(text)
-    arrays = _arrays()
-    if decoded.text.isascii():
-        octets = np.frombuffer(decoded.text.encode("ascii"), np.uint8)
-        return Reading(arrays.ascii[octets], decoded.starts, decoded.ends)
-    codes = np.frombuffer(decoded.text.encode("utf-32-le", "surrogatepass"), "<u4")
-    found = np.take(arrays.single, codes.astype(np.intp), mode="clip")
-    if not (found >= _LONGER).any():
-        return Reading(found, decoded.starts, decoded.ends)
-    if not (found == _LONGER).any() and (found == _IGNORED).sum() <= IGNORED_RUN:
+    return read_all([text])[0]
+
+
+def read_all(texts: Sequence[str]) -> list[Reading]:
+    """The readings of many texts, most of the work done once for all of them."""
+    decoded = [decode(text) for text in texts]
+    joined = "".join([one.text for one in decoded])
+    codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4")
+    found = np.take(_arrays().single, codes.astype(np.intp), mode="clip")
+    special = np.flatnonzero(found >= _LONGER)
+    ends = np.cumsum([len(one.text) for one in decoded])
+    bounds = np.searchsorted(special, ends).tolist()
+    readings: list[Reading] = []
+    begin = known = 0
+    for one, end, until in zip(decoded, ends.tolist(), bounds, strict=True):
+        if known == until:
+            readings.append(Reading(found[begin:end], one.starts, one.ends))
+        else:
+            places = special[known:until] - begin
+            readings.append(_folded(codes[begin:end], found[begin:end], places, one))
+        begin, known = end, until
+    return readings
+
+
+def _folded(codes: U32, found: U32, special: Offsets, decoded: Decoded) -> Reading:
+    """The reading of a text some characters of which, the ``special``, do not read as one."""
+    ignored = found[special] == _IGNORED
+    if len(special) > IGNORED_RUN:
+        _break_ignored_runs(found, special[ignored])
+    if ignored.all():
         sources = np.flatnonzero(found != _IGNORED)
-        return _placed(found[sources], sources, decoded)
-    width = arrays.width[codes]
-    _break_ignored_runs(found, width)
+        return _placed(found.take(sources), sources, decoded)
+    longer = special[~ignored]
+    arrays = _arrays()
+    which = np.searchsorted(arrays.longer, codes[longer])
+    lengths = np.diff(arrays.offsets)[which]
+    width = (found != _IGNORED).astype(np.int64)
+    width[longer] = lengths
     sources = np.repeat(np.arange(len(codes)), width)
-    read_as = found[sources]
-    first = np.cumsum(width, dtype=np.int64) - width
-    table = nv1().table
-    for at in np.flatnonzero(found == _LONGER).tolist():
-        place = int(first[at])
-        for offset, char in enumerate(table[int(codes[at])]):
-            read_as[place + offset] = ord(char)
+    read_as = found.take(sources)
+    # Each run of characters that one folds to: the first of them, and the others behind it.
+    behind = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    first = np.searchsorted(sources, longer)
+    read_as[np.repeat(first, lengths) + behind] = arrays.folded[
+        np.repeat(arrays.offsets[which], lengths) + behind
+    ]
     return _placed(read_as, sources, decoded)
 
 
@@ -201,14 +226,10 @@ def _placed(codes: U32, sources: Offsets, decoded: Decoded) -> Reading:
     return Reading(codes, decoded.starts[sources], decoded.ends[sources])
 
 
-def _break_ignored_runs(found: U32, width: npt.NDArray[np.uint8]) -> None:
+def _break_ignored_runs(found: U32, places: Offsets) -> None:
     """Read every 17th ignored character in a row as a break."""
-    ignored = found == _IGNORED
-    places = np.flatnonzero(ignored)
     if len(places) <= IGNORED_RUN:
         return
     begins = np.concatenate(([True], np.diff(places) > 1))
     starts = places[begins][np.cumsum(begins) - 1]
-    breaks = places[(places - starts + 1) % (IGNORED_RUN + 1) == 0]
-    found[breaks] = ord(BREAK)
-    width[breaks] = 1
+    found[places[(places - starts + 1) % (IGNORED_RUN + 1) == 0]] = ord(BREAK)

@@ -155,7 +155,8 @@ class PhraseTracker:
     def _step(self, candidate: Candidate, code: int, number: int) -> None:
         value = candidate.push(code)
         if value >= 0:
-            self._ended.append((candidate, self._index.hit(candidate, number, value)))
+            hit = self._index.hit(candidate.anchor, candidate.first, number, value)
+            self._ended.append((candidate, hit))
 
     def _settle(self, after: int) -> None:
         """Decide about phrases that ended with the last letter; ``after`` is one that touches it."""

@@ -105,6 +105,38 @@ def test_a_batch_is_its_texts(output_filter: OutputFilter, texts: list[str]) -> 
     assert output_filter.redact_batch(texts) == [output_filter.redact(text) for text in texts]
 
 
+def test_many_candidates_are_followed_as_one_is() -> None:
+    """From some number on candidates are followed together, by other code."""
+    names = [
+        "Michaela Bern",
+        "Michael Bernasconi",
+        "Michael Bernasconi Zgraggen",
+        "김민준",
+        "李小龙",
+    ]
+    listed = [("name", name) for name in names]
+    listed += [("text", "michael of the hill 12"), ("handle", "michaelb"), ("handle", "michae")]
+    one = OutputFilter(Bundle.build(listed, release="2026.2.0", kdf="testing"))
+    said = [*names, "Michael Bernasc", "Michaela Berna", "Michaelab Bern", "xMichaela Bern"]
+    said += [
+        "michael of the hill 123",
+        "xmichael of the hill 12",
+        "@michaelb",
+        "@michaelbe",
+        "@michae",
+    ]
+    said += [
+        "Michael\x00Bernasconi",
+        "Michael" + 13 * "." + "Bernasconi",
+        "李小龙吗",
+        "Michael Bern",
+    ]
+    said += [" ".join(pair) for pair in zip(said, reversed(said), strict=True)]
+    singly = [one.redact(text) for text in said]
+    assert 20 < sum(bool(redaction.matches) for redaction in singly) < len(said) - 5
+    assert one.redact_batch(said * 5) == singly * 5
+
+
 def test_a_batch_does_not_join_its_texts(output_filter: OutputFilter) -> None:
     assert not any(
         r.matches for r in output_filter.redact_batch(["Jürg", "Müller", "044 668", "18 00"])

@@ -27,6 +27,7 @@ from filter.errors import BundleError
 from filter.identifiers import PHRASES, IdentifierKind, Span
 from filter.output_filter import OutputFilter
 from filter.phrase_index import letters_of
+from filter.phrases import Anchor
 from filter.policy import FilterPolicy
 from filter.questions import Asker
 from filter.reading import read
@@ -121,15 +122,14 @@ class ListedPhrases:
         """The rows that may hold a listed phrase, ascending: all texts are read as one."""
         index = self._output_filter().bundle.phrase_index
         assert index is not None
+        anchors = set(Anchor) if self.names else set(Anchor) - {Anchor.WORDS}
         rows: set[int] = set()
         for first, texts in _runs(column):
             masked = [_masked(text) for text in texts]
             begins = list(accumulate((len(text) + len(_GAP) for text in masked), initial=0))
             reading = read(_GAP.join(masked))
             letters = letters_of(reading.codes)
-            if not self.names:  # no other kind asks for an edge
-                letters = letters._replace(edges=np.zeros_like(letters.edges))
-            for hit in index.scan(letters):
+            for hit in index.scan(letters, anchors):
                 place = int(letters.places[hit.first])
                 rows.add(first + bisect_right(begins, reading.span(place, place)[0]) - 1)
         return sorted(rows)

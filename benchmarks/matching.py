@@ -58,7 +58,7 @@ def addresses(count: int) -> Iterator[Identifier]:
 
 def built(phrases: int) -> Bundle:
     """A bundle that stores about so many phrases, and a tenth as many addresses."""
-    each = 6.4  # stored phrases of one made-up name, variants included
+    each = 5.0  # stored phrases of one made-up name, variants included
     return Bundle.build(
         [*persons(round(phrases / each)), *addresses(phrases // 10)],
         release="2026.2.0",

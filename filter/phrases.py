@@ -149,8 +149,8 @@ def gram_address(key: PhraseKey, gram: str) -> int:
 
 
 def sieve_bits(grams: int) -> int:
-    """The binary logarithm of the sieve's length in bits: four to eight bits for each opening."""
-    return max(6, (4 * grams - 1).bit_length()) if grams else 6
+    """The binary logarithm of the sieve's length in bits: eight to 16 bits for each opening."""
+    return max(6, (8 * grams - 1).bit_length()) if grams else 6
 
 
 def secret(anchor: int, letters: str) -> str:

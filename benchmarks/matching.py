@@ -281,8 +281,8 @@ E-mail addresses are what the slow hashes go to: each may touch the word before 
 ([threat-model.md](threat-model.md)). In a stream they run beside the caller where it hands in an executor; only the text of
 that stream waits.
 
-Two aims are not reached yet: a bulk scan a hundred times as fast as presidio-analyzer, and 15 microseconds a token in a stream. Half of the bulk
-scan's time goes into reading characters and parting letters from separators, before any phrase is looked up.
+Where time goes: of a bulk scan a third is reading characters, a fifth parting letters from separators, the rest looking phrases up.
+A bundle of a million phrases outgrows the processor's caches, which is all that makes it slower.
 """
 
 

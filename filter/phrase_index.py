@@ -1,7 +1,7 @@
 """Where phrases of a bundle may stand in a text: letters in, hits for the slow hash out.
 
-Bulk and streams open candidates in different ways, many positions at once and one by one, and follow
-each with the same `Candidate`; so they cannot disagree.
+A stream opens and follows its candidates one by one (`Candidate`), `PhraseIndex.scan` those of a whole
+batch at once. Property tests hold the two equal.
 """
 
 from __future__ import annotations

@@ -35,8 +35,8 @@ check: $(VENV)/.dev  ## Linters, types, arrows
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.dev  ## Tests
-	$(BIN)/python -m pytest -m 'not soak'
+unit: $(VENV)/.dev  ## Tests, several files at a time
+	$(BIN)/python -m pytest -m 'not soak' -n logical --maxprocesses 4 --dist loadfile
 
 soak: $(VENV)/.dev  ## Long tests; LETHE_SOAK=1 is their full length, CI runs a part of it
 	LETHE_SOAK=$${LETHE_SOAK:-1} $(BIN)/python -m pytest -m soak -rP

@@ -95,7 +95,7 @@ def test_a_layer_without_kinds_is_a_mistake() -> None:
         (("GB",), {"020 7946 0999", "+44 20 7946 0999"}),
         ((), {"+44 20 7946 0999"}),
     ],
-    ids=str,
+    ids=["CH", "GB", "none"],
 )
 def test_regions_say_whose_national_numbers_count(
     regions: tuple[str, ...], found: set[str]

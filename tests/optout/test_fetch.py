@@ -1526,13 +1526,13 @@ def done_in(journal: Path) -> list[str]:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_interrupted_crawl_goes_on_where_it_was(tmp_path: Path, how: signal.Signals) -> None:
-    async def slow(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.02)
-        sink.write(reply(200, TEXT))
+    async def never(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        await source.read()
 
     with Server() as running:
         names = [f"d{i:02}.test" for i in range(30)]
-        running.routes |= {(n, "/robots.txt"): slow for n in names}
+        running.routes |= {(n, "/robots.txt"): reply(200, TEXT) for n in names[:20]}
+        running.routes |= {(n, "/robots.txt"): never for n in names[20:]}
         out = tmp_path / "s.parquet"
         journal = tmp_path / "s.parquet.journal"
 
@@ -1552,6 +1552,7 @@ def test_interrupted_crawl_goes_on_where_it_was(tmp_path: Path, how: signal.Sign
         assert not out.exists()
 
         running.requests.clear()
+        running.routes |= {(n, "/robots.txt"): reply(200, TEXT) for n in names}
         child = start_child(running, out)
         printed, errors = child.communicate(timeout=20)
         assert printed == f"{len(done)}\n", errors

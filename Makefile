@@ -17,7 +17,7 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.corpus: $(VENV)/.python pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e '.[corpus]'
+	$(PIP) install -c constraints.txt -e '.[corpus,service]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from filter.errors import InputError
+from filter.errors import InputError, MissingExtra
+from lethe import demo_registry
 from lethe.console import corpus_extra, grouped, progress_bar, share
 
 AS_OF = "2026-07-01"
@@ -75,6 +76,10 @@ def demo(
     typer.echo(f"\nPersonal data replaced in what stayed: {replaced}.")
     typer.secho("\nThree verdicts, explained", bold=True)
     _three_verdicts(policies[AS_OF], policies[BEFORE])
+    try:
+        demo_registry.tell(out)
+    except MissingExtra as error:
+        typer.echo(f"\nThe half about people's requests is left out. {error}")
     typer.secho("\nWhere to look", bold=True)
     typer.echo(f"  {html}   the report, to be opened in a browser")
     typer.echo(
@@ -83,6 +88,10 @@ def demo(
     typer.echo(
         f"  {corpus}/ledger   one row a document: verdict, signal, agents, rule, line, source"
     )
+    if (out / "registry").is_dir():
+        typer.echo(
+            f"  lethe registry serve --folder {out / 'registry'}   the registry, with its pages"
+        )
     typer.echo(f"  lethe optout check --policy {policies[AS_OF]} URL   why a page stays or goes")
 
 
@@ -92,7 +101,7 @@ def _emptied(out: Path) -> None:
     Raises:
         InputError: the folder holds something else.
     """
-    known = {"rebuilt", "report.html"}
+    known = {"rebuilt", "report.html", "registry", "operator"}
     if out.is_dir() and any(p.name not in known and "policy-" not in p.name for p in out.iterdir()):
         raise InputError(f"{out} holds other files: choose another folder with --out.")
     shutil.rmtree(out, ignore_errors=True)

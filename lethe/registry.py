@@ -155,7 +155,9 @@ def finish(
 def create_repository(
     keys: Annotated[
         list[Path],
-        typer.Option(help="Folders with the public keys of all custodians and two private root keys."),
+        typer.Option(
+            help="Folders with the public keys of all custodians and two private root keys."
+        ),
     ],
     folder: Folder = DEFAULT,
     as_json: Json = False,

@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from filter_service.database import Transaction, naive
-from filter_service.errors import NotFound
+from filter_service.errors import NotFound, Refusal
 from filter_service.evidence import callbacks
 from filter_service.evidence.callbacks import Again, Callbacks, Delivered, StatusUpdate
 from filter_service.messages.delivery import Deferred, Failed, Queued, Result, Sent, deliver
@@ -235,7 +235,11 @@ class Courier:
         if self.callbacks is None:
             self._write(Failed(message_id, "no-callbacks"))
             return 0
-        standing = self.registry.store.case(request_id).standing
+        try:
+            standing = self.registry.store.case(request_id).standing
+        except NotFound:
+            self._write(Failed(message_id, "gone"))
+            return 0
         update = StatusUpdate(
             self.registry.settings.controller.id,
             request_id,
@@ -243,7 +247,11 @@ class Courier:
             content["to"],
             standing.due,
         )
-        outcome = await self.callbacks.send(update)
+        try:
+            outcome = await self.callbacks.send(update)
+        except Refusal as refusal:
+            self._write(Failed(message_id, refusal.code))
+            return 0
         what = callbacks.decided(outcome, attempts, self.registry.now)
         if isinstance(what, Delivered):
             self._write(Sent(message_id))

@@ -552,9 +552,10 @@ def _cut(path: Path, position: int) -> int:
     """
     log = _log(path)
     octets = log.read_bytes()
-    end = position + 16 + int.from_bytes(octets[position : position + 8], "little")
-    if octets[-1:] != b"\0" or octets[end:].strip(b"\0"):
+    begin = position - 16  # before it stand its length and its checksum
+    end = position + int.from_bytes(octets[begin : begin + 8], "little")
+    if begin < 0 or octets[-1:] != b"\0" or octets[end:].strip(b"\0"):
         return 0
     write_private(log.with_name(log.name + ".torn"), octets)
-    write_private(log, octets[:position])
-    return len(octets) - position
+    write_private(log, octets[:begin])
+    return len(octets) - begin

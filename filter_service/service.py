@@ -6,9 +6,11 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,12 +20,13 @@ from filter_service.clean_sample import CleanSample, builtin
 from filter_service.compile_gate import judge, prepare
 from filter_service.courier import Courier
 from filter_service.errors import WrongState
-from filter_service.evidence.callbacks import Callbacks
+from filter_service.evidence.callbacks import Callbacks, registrable
 from filter_service.evidence.domain_control import Confirmed, DomainControl, Method
 from filter_service.evidence.names import Names
 from filter_service.judgement import Verdict
 from filter_service.messages import Channel, OutboxSender, Sender, SmtpSender, SmtpSettings
-from filter_service.messages.outbox import purge
+from filter_service.messages.outbox import erase, purge
+from filter_service.messages.smtp import Security
 from filter_service.model import Evidence
 from filter_service.preview import preview
 from filter_service.publication import ROOT, refresh
@@ -34,6 +37,8 @@ from filter_service.settings import Settings, load
 from filter_service.store import secret_key
 
 OUTBOX = "outbox"
+CALLBACK_KEY = "callback-1"
+"""Id of the key that callbacks are signed with."""
 PUBLISHED = "published"
 _WAYS = {Method.DNS: Evidence.DNS, Method.FILE: Evidence.WELL_KNOWN}
 _DAY_S = 24 * 3600.0
@@ -60,7 +65,9 @@ class Service:
         self.settings = registry.settings
         self.published = registry.folder / PUBLISHED
         self.courier = Courier(registry, senders(registry.folder, self.settings))
-        self._names, self._http = names, http
+        self._names = names or Names()
+        self._http = http or SafeHttp(self._names)
+        registry.store.on_erased = self._unsent
         self._sample = sample_of(self.settings)
         self._over = threading.Event()
         self._kept: retention.Done | None = None
@@ -72,7 +79,7 @@ class Service:
                 secret_key(registry.folder / "keys" / "callback.key")
             )
             self.courier.callbacks = Callbacks(
-                self._client(), key, self.settings.controller.id, self.settings.callbacks
+                self._http, key, CALLBACK_KEY, self.settings.callbacks
             )
 
     @classmethod
@@ -88,6 +95,8 @@ class Service:
             UnusableFolder, UnsafeSettings: says what to do.
         """
         settings = settings or load(folder)
+        agreed = tuple(registrable(one) for one in settings.callbacks)
+        settings = replace(settings, callbacks=agreed)
         against = gate(settings.regions, sample_of(settings))
         return cls(Registry.open(folder, settings=settings, clock=clock, gate=against))
 
@@ -121,7 +130,7 @@ class Service:
         if challenge is None:
             raise WrongState("no_challenge", "No control of a domain is asked for here.")
         host, token = challenge
-        control = DomainControl(self._resolver(), self._client())
+        control = DomainControl(self._names, self._http)
         code = ""
         for method, evidence in _WAYS.items():
             found = asyncio.run(control.check(method, host, f"lethe-verification={token}"))
@@ -192,11 +201,10 @@ class Service:
             "release_days": (now - newest.published).days if newest and newest.published else None,
         }
 
-    def _client(self) -> SafeHttp:
-        return self._http or SafeHttp(self._resolver())
-
-    def _resolver(self) -> Names:
-        return self._names or Names()
+    def _unsent(self, messages: Collection[UUID]) -> None:
+        """Delete what lies in the outbox of an erased case."""
+        with suppress(OSError):  # the daily housekeeping tries again
+            erase(self.registry.folder / OUTBOX, messages)
 
     def _daily(self) -> None:
         while not self._over.wait(0 if self._kept is None else _DAY_S):
@@ -213,6 +221,15 @@ class Service:
         if (self.published / ROOT).exists():
             refresh(self)
         done = retention.run(self.registry, self.registry.folder / "key-backups")
+        self._unsent(
+            [
+                row[0]
+                for row in self.registry.database.rows(
+                    "SELECT message_id FROM messages JOIN requests USING (request_id) "
+                    "WHERE requests.sealed IS NULL"
+                )
+            ]
+        )
         before = self.registry.now - timedelta(days=self.settings.retention.messages)
         purge(self.registry.folder / OUTBOX, before)
         return done
@@ -237,6 +254,7 @@ def senders(folder: Path, settings: Settings) -> dict[Channel, Sender]:
             SmtpSettings(
                 smtp.host,
                 smtp.sender,
+                security=cast("Security", smtp.security),
                 port=smtp.port,
                 user=smtp.user,
                 password=os.environ.get(smtp.password_variable, ""),

@@ -36,7 +36,10 @@ class Smtp:
     """How e-mail leaves; without a host it goes to the outbox folder."""
 
     host: str = ""
-    port: int = 587
+    port: int = 0
+    """0 is the usual one of ``security``."""
+    security: str = "starttls"
+    """``starttls``, ``tls``, or ``none`` for a relay on this machine."""
     user: str = ""
     password_variable: str = "LETHE_SMTP_PASSWORD"
     sender: str = ""

@@ -12,7 +12,7 @@ import json
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -117,6 +117,8 @@ class Store:
         self._token_key = secret_key(folder / "keys" / "token.key")
         self.salt = hashlib.sha256(settings.family.encode()).digest()[:16]
         self.directory = Directory()
+        self.on_erased: Callable[[list[UUID]], None] = lambda _: None
+        """Called with the ids of an erased case's messages, so that their copies go too."""
         self._check_keys()
         self._fill()
 
@@ -251,6 +253,13 @@ class Store:
         )
         if case.file is None:
             return
+        sent = [
+            row[0]
+            for row in transaction.rows(
+                "SELECT message_id FROM messages WHERE request_id = ?", case.request_id
+            )
+        ]
+        transaction.then.append(lambda: self.on_erased(sent))
         transaction.destroy(case.key_id)
         tags = self.tags(case.file)
         if case.standing.state is State.UNVERIFIED:

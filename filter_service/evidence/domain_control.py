@@ -10,15 +10,13 @@ Not covered: name servers or networks between them and us that lie. A domain und
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 from dataclasses import dataclass
 from enum import StrEnum
 
 from filter.errors import MalformedHost
 from filter.hosts import Host, canonical_host
-from filter_service.errors import Unacceptable, UnsafeSettings
+from filter_service.errors import Unacceptable
 from filter_service.evidence.names import Names, NoAnswer, NoSuchRecord
 from filter_service.safe_http import SafeHttp, Unreached, public_name
 
@@ -99,22 +97,6 @@ def controllable(domain: str, *, allow_reserved: bool = False) -> Host:
     if not allow_reserved and any(f".{host}".endswith(f".{name}") for name in _NOBODYS):
         raise UnusableDomain("This domain is reserved, and nobody can show that it is theirs.")
     return host
-
-
-def challenge(key: bytes, request_id: str, domain: Host) -> str:
-    """The text to be found, ``lethe-verification=<token>``, of one request and one domain.
-
-    It is no secret once it is published, but nobody can foresee it without the key, so nothing is stored.
-
-    Raises:
-        UnsafeSettings: the key has not 32 octets.
-    """
-    if len(key) != _KEY_BYTES:
-        raise UnsafeSettings(f"The key of challenges must have {_KEY_BYTES} octets.")
-    # No host holds a zero octet.
-    digest = hmac.digest(key, f"domain\0{domain}\0{request_id}".encode(), hashlib.sha256)
-    token = base64.urlsafe_b64encode(digest[:_TOKEN_BYTES]).rstrip(b"=").decode("ascii")
-    return _PREFIX + token
 
 
 class DomainControl:

@@ -5,7 +5,6 @@ The queue is the registry's; here a message is written, handed over, and it is s
 
 from __future__ import annotations
 
-from filter_service.messages.channels import senders
 from filter_service.messages.delivery import (
     Deferred,
     Failed,
@@ -51,5 +50,4 @@ __all__ = [
     "next_attempt",
     "purge",
     "render",
-    "senders",
 ]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import smtplib
 import ssl
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import Literal, cast
+from typing import Literal
 
 from filter.errors import InputError
 from filter.hosts import canonical_host, is_ip_address
@@ -63,30 +62,6 @@ class SmtpSettings:
             raise UnsafeSettings("Give both the SMTP user and the password, or neither.")
         if not (0 <= self.port <= 65535 and self.timeout_s > 0):
             raise UnsafeSettings("The SMTP port or time limit is out of range.")
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str]) -> SmtpSettings | None:
-        """The settings in ``LETHE_SMTP_HOST``, ``_PORT``, ``_SECURITY``, ``_FROM``, ``_USER``, ``_PASSWORD``.
-
-        ``None`` where no host is set.
-
-        Raises:
-            UnsafeSettings: as the class, or the port is no number.
-        """
-        host = environ.get("LETHE_SMTP_HOST", "")
-        if not host:
-            return None
-        port = environ.get("LETHE_SMTP_PORT", "0")
-        if not (port.isascii() and port.isdigit() and len(port) <= 5):
-            raise UnsafeSettings("LETHE_SMTP_PORT must be a number.")
-        return cls(
-            host=host,
-            sender=environ.get("LETHE_SMTP_FROM", ""),
-            security=cast("Security", environ.get("LETHE_SMTP_SECURITY", "starttls")),
-            port=int(port),
-            user=environ.get("LETHE_SMTP_USER", ""),
-            password=environ.get("LETHE_SMTP_PASSWORD", ""),
-        )
 
 
 class SmtpSender:

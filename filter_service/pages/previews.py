@@ -9,8 +9,10 @@ from filter.errors import InputError
 from filter_service.pages.service import Service
 
 ALLOWED = "allowed"
-MOST = 8
+MOST = 6
 """Spellings of each sort that an asker is shown."""
+_TECHNICAL = frozenset({"markup", "html_entities", "hidden_characters", "line_break"})
+"""Ways to write something that say little to an asker."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,9 @@ class Shown:
     sentence: str = ""
     caught: list[str] = field(default_factory=list, repr=False)
     missed: list[str] = field(default_factory=list, repr=False)
+    plain_caught: list[str] = field(default_factory=list, repr=False)
+    """Some that mean something to everybody."""
+    plain_missed: list[str] = field(default_factory=list, repr=False)
     hits: int = 0
     characters: int = 0
     contexts: list[str] = field(default_factory=list, repr=False)
@@ -41,11 +46,14 @@ def shown(service: Service, kind: str, text: str) -> Shown:
     except InputError:
         return only_judged
     spellings: list[dict[str, Any]] = found["spellings"]
+    plain = [one for one in spellings if one["how"] not in _TECHNICAL]
     harm: dict[str, Any] = found["harm"]
     return replace(
         only_judged,
         caught=[visible(one["text"]) for one in spellings if one["caught"]],
         missed=[visible(one["text"]) for one in spellings if not one["caught"]],
+        plain_caught=[one["text"] for one in plain if one["caught"]][:MOST],
+        plain_missed=[one["text"] for one in plain if not one["caught"]][:MOST],
         hits=harm["count"],
         characters=harm["characters"],
         contexts=list(harm["contexts"]),

@@ -158,7 +158,6 @@ def _check(
         is_person=is_person,
         shown=shown,
         doubt=explained.doubt,
-        most=previews.MOST,
     )
 
 

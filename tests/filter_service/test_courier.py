@@ -167,3 +167,63 @@ def test_the_courier_wakes_up(life: Life, courier: Courier, tmp_path: Path) -> N
         time.sleep(0.05)
     courier.stop()
     assert len(letters(tmp_path / "outbox")) == 1
+
+
+def test_the_outbox_of_an_erased_case_is_emptied(tmp_path: Path) -> None:
+    """What lay there goes with the case, also where a crash came in between."""
+    from registry_life import SETTINGS, Clock
+
+    from filter_service.service import Service
+
+    clock = Clock()
+    folder = tmp_path / "registry"
+    with Service.open(folder, SETTINGS, clock) as service:
+        life = Life.__new__(Life)
+        life.registry, life.clock = service.registry, clock
+        kept, gone = life.submit(), life.submit([("email", "g@example.org", None)], "g@example.org")
+        assert service.courier.carry() == 2
+        copies = {path: path.read_bytes() for path in (folder / "outbox").glob("*.eml")}
+        service.registry.withdraw(gone.request_id, gone.secret)
+        service.registry.review.erase(gone.request_id, "admin")
+        left = texts(folder / "outbox")
+        assert str(kept.request_id) in left
+        assert str(gone.request_id) not in left
+        for path, octets in copies.items():
+            path.write_bytes(octets)  # as if the process had died before it emptied the outbox
+        service.keep_house()
+        assert texts(folder / "outbox") == left
+
+
+def test_a_callback_that_is_refused_holds_nobody_up(tmp_path: Path, life: Life) -> None:
+    from uuid import uuid4
+
+    box = OutboxSender(tmp_path / "box")
+    life.registry.submit(
+        Submission(uuid4(), RequestKind.ERASURE, [("email", "a@example.org", None)], None)
+    )
+    row = life.registry.database.row("SELECT request_id, key_id FROM requests")
+    assert row is not None
+    life.registry.database.write(
+        lambda t: life.registry.outgoing.post(
+            t,
+            row[0],
+            row[1],
+            "en",
+            "callback",
+            "receipt",
+            "https://gone.example/",
+            {"state": "expired"},
+        )
+    )
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from filter_service.evidence.callbacks import Callbacks
+    from filter_service.evidence.names import Names
+    from filter_service.safe_http import SafeHttp
+
+    names = Names(["127.0.0.1"])
+    callbacks = Callbacks(SafeHttp(names), Ed25519PrivateKey.generate(), "k", [])
+    assert Courier(life.registry, {Channel.EMAIL: box}, callbacks).carry() == 1
+    assert life.registry.database.rows("SELECT channel FROM messages WHERE failed") == [
+        ("callback",)
+    ]

@@ -32,7 +32,6 @@ from filter_service.messages import (
     Queued,
     Result,
     Sent,
-    SmtpSender,
     TryLater,
     Undeliverable,
     UnusableMessage,
@@ -42,7 +41,6 @@ from filter_service.messages import (
     masked,
     next_attempt,
     purge,
-    senders,
 )
 from filter_service.messages.mime import as_email
 
@@ -291,16 +289,6 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 
 def test_a_missing_outbox_is_empty(tmp_path: Path) -> None:
     assert purge(tmp_path / "none", NOW) == erase(tmp_path / "none", [uuid4()]) == 0
-
-
-def test_who_carries_what(tmp_path: Path) -> None:
-    without = senders(tmp_path, {})
-    assert {type(sender) for sender in without.values()} == {OutboxSender}
-    environ = {"LETHE_SMTP_HOST": "mail.example", "LETHE_SMTP_FROM": JANE}
-    with_smtp = senders(tmp_path, environ)
-    assert type(with_smtp[Channel.EMAIL]) is SmtpSender
-    assert type(with_smtp[Channel.SMS]) is type(with_smtp[Channel.LETTER]) is OutboxSender
-    assert set(without) == set(with_smtp) == set(Channel)
 
 
 # -- what becomes of it -------------------------------------------------------------------------

@@ -48,8 +48,11 @@ def _finish(service: Service, proposal: str, release: str | None = None) -> Answ
     return publication.finish(service, release, Path(proposal))
 
 
-def _create_repository(service: Service, keys: list[str]) -> Answer:
-    return publication.create(service, [Path(one) for one in keys])
+def _create_repository(
+    service: Service, keys: list[str] | None = None, root: str | None = None
+) -> Answer:
+    folders = [Path(one) for one in keys or ()]
+    return publication.create(service, folders, Path(root) if root else None)
 
 
 def _refresh(service: Service) -> Answer:

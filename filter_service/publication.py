@@ -8,12 +8,14 @@ targets never meet this machine: `prepare` writes what is to be signed, custodia
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from filter.compile import AUDIENCES
 from filter_service.errors import UnsafeSettings, WrongState
-from filter_service.publishing import keys, roots, signing
+from filter_service.publishing import files, keys, roots, signing
+from filter_service.publishing.errors import UnusableKey
 from filter_service.publishing.repository import Repository
 from filter_service.publishing.targets import Described, bundle_target
 from filter_service.registry import Registry
@@ -99,13 +101,41 @@ def finish(service: Publisher, release: str | None, proposal: Path) -> dict[str,
     return _entered(service, found)
 
 
-def create(service: Publisher, folders: Sequence[Path]) -> dict[str, Any]:
-    """Make the repositories, their root signed by the custodians' root keys in some folders.
+def make_root(folders: Sequence[Path], now: datetime) -> bytes:
+    """Root metadata of version 1, signed; done where the custodians' root keys are, needs no registry.
+
+    Args:
+        folders: hold the public halves of all keys, and two private root keys at least.
+        now: the moment from which it is valid, with time zone.
+
+    Raises:
+        UnusableKey, UnusableProposal: keys are missing.
+    """
+    public = {
+        role: keys.load_public_keys(role, folders)
+        for role in ("root", "targets", "snapshot", "timestamp")
+    }
+    if not public["snapshot"] or not public["timestamp"]:
+        raise UnusableKey("The public online keys are missing: name the folder of *.pub.pem files.")
+    root = roots.first_root(
+        public["root"], public["targets"], public["snapshot"][0], public["timestamp"][0], now
+    )
+    return signing.signed(root, keys.load_offline_keys("root", folders, keys.passphrase()))
+
+
+def create(service: Publisher, folders: Sequence[Path], root: Path | None) -> dict[str, Any]:
+    """Make the repositories: with a signed root, or with the custodians' keys in some folders.
 
     Raises:
         UnusableKey, UnusableRepository: keys are missing, or there is a repository already.
+        UnusableProposal: no signed root of version 1.
+        UnsafeSettings: the registry is in production, and keys of root are to be read here.
     """
-    _create(service, folders)
+    if root is None and service.registry.settings.production:
+        raise UnsafeSettings(
+            "Signing keys do not belong on this machine: use make-root elsewhere, then --root."
+        )
+    _create(service, folders, root.read_bytes() if root is not None else None)
     return {"published": str(service.published), "root": str(service.published / ROOT)}
 
 
@@ -148,27 +178,15 @@ def _repositories(service: Publisher, folders: Sequence[Path]) -> dict[str, Repo
     return {audience: Repository(service.published, audience) for audience in AUDIENCES}
 
 
-def _create(service: Publisher, folders: Sequence[Path]) -> None:
+def _create(service: Publisher, folders: Sequence[Path], root: bytes | None = None) -> None:
     where = service.registry.folder / "keys" / "online"
     if not where.exists():
         keys.make_online_keys(where)
-    public = {
-        role: keys.load_public_keys(role, [where, *folders])
-        for role in ("root", "targets", "snapshot", "timestamp")
-    }
-    root = roots.first_root(
-        public["root"],
-        public["targets"],
-        public["snapshot"][0],
-        public["timestamp"][0],
-        service.registry.now,
-    )
-    signers = keys.load_offline_keys("root", folders, keys.passphrase())
-    signed = signing.signed(root, signers)
+    signed = root or make_root([where, *folders], service.registry.now)
     for audience in AUDIENCES:
         if not (service.published / audience / "metadata" / "1.root.json").exists():
             Repository.create(service.published, audience, signed)
-    (service.published / ROOT).write_bytes(signed)
+    files.write(service.published / ROOT, signed)
     service.registry.database.write(
         lambda transaction: transaction.audit("admin", "repository_created", "-")
     )

@@ -41,6 +41,10 @@ def get(
         Path | None,
         typer.Option(help=f"File with an operator's key; the variable {KEY} by default."),
     ] = None,
+    redirect_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Another host that the publisher's may send large files from."),
+    ] = None,
     allow_testing: Annotated[
         bool, typer.Option("--allow-testing", help="Take a file that hides nobody, for tests.")
     ] = False,
@@ -68,6 +72,7 @@ def get(
         key=_key(key),
         allow_testing=allow_testing,
         insecure_http=insecure_http,
+        redirect_hosts=redirect_host or (),
     )
     for warning in fetched.warnings:
         typer.echo(f"lethe: warning: {printable(str(warning))}", err=True)

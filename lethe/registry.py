@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from filter.errors import InputError
 from lethe.console import extra, printable
 
 app = typer.Typer(
@@ -153,31 +154,38 @@ def finish(
 
 @app.command()
 def create_repository(
-    keys: Annotated[
-        list[Path],
-        typer.Option(
-            help="Folders with the public keys of all custodians and two private root keys."
-        ),
-    ],
     folder: Folder = DEFAULT,
+    root: Annotated[
+        Path | None, typer.Option(help="A signed root.json, made elsewhere by make-root.")
+    ] = None,
+    keys: Annotated[
+        list[Path] | None,
+        typer.Option(help="Or folders with all public keys and two private root keys."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make the repositories that releases are published in; once, with the custodians' root keys.
+    """Make the repositories that releases are published in; once.
 
     Example:
 
-    lethe registry create-repository --keys /media/custodian-1 --keys /media/custodian-2 --keys public/
+    lethe registry create-repository --root /media/stick/root.json
     """
-    _run(folder, as_json, "create-repository", keys=[_absolute(one) for one in keys])
+    if root is not None and not root.is_file():
+        raise InputError(f"{root} is no file: name the root.json that make-root wrote.")
+    folders = [_absolute(one) for one in keys or ()]
+    _run(folder, as_json, "create-repository", keys=folders, root=_absolute(root))
 
 
 @app.command()
 def make_keys(
-    out: Annotated[Path, typer.Argument(help="Folder for the custodians' keys.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the keys.")],
+    online: Annotated[
+        bool, typer.Option("--online", help="The snapshot and timestamp key, for the web host.")
+    ] = False,
 ) -> None:
-    """Make the signing keys of three custodians: to be done on a machine without network.
+    """Make signing keys: those of three custodians, on a machine without network, or the online ones.
 
-    Set LETHE_KEY_PASSPHRASE to encrypt them.
+    Set LETHE_KEY_PASSPHRASE to encrypt them. The online keys belong into keys/online of a registry.
 
     Example:
 
@@ -185,8 +193,32 @@ def make_keys(
     """
     with extra("service"):
         from filter_service.publishing import keys
-    for path in keys.make_offline_keys(out, keys.passphrase()):
+    make = keys.make_online_keys if online else keys.make_offline_keys
+    for path in make(out, keys.passphrase()):
         typer.echo(str(path))
+
+
+@app.command()
+def make_root(
+    keys: Annotated[
+        list[Path],
+        typer.Option(help="Folders with the public halves of all keys and two private root keys."),
+    ],
+    out: Annotated[Path, typer.Option(help="The root.json to write.")],
+) -> None:
+    """Make and sign the root that clients trust; on a machine without network.
+
+    Example:
+
+    lethe registry make-root --keys custodian-1 --keys custodian-2 --keys public --out root.json
+    """
+    from datetime import UTC, datetime
+
+    with extra("service"):
+        from filter_service.publication import make_root as made
+        from filter_service.publishing import files
+    files.write(out, made(keys, datetime.now(UTC)))
+    typer.echo(f"{out}: to be taken to the registry, and given to operators by a way they trust")
 
 
 @app.command()

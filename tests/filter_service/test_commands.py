@@ -183,8 +183,16 @@ def test_from_a_request_to_a_filtered_text(served: Served, tmp_path: Path) -> No
 def test_custodians_sign_elsewhere(folder: Path, tmp_path: Path) -> None:
     lethe("registry", "make-keys", tmp_path / "custodians")
     sticks = [tmp_path / "custodians" / f"custodian-{n}" for n in (1, 2, 3)]
-    keys = [option for stick in sticks for option in ("--keys", stick)]
-    lethe("registry", "create-repository", *keys, "--folder", folder)
+    lethe("registry", "make-keys", folder / "keys" / "online", "--online")
+    public = tmp_path / "public"
+    public.mkdir()
+    for path in [*sticks[1].glob("*.pub.pem"), *(folder / "keys" / "online").glob("*.pub.pem")]:
+        (public / path.name).write_bytes(path.read_bytes())
+    root = tmp_path / "root.json"
+    keys = ["--keys", sticks[0], "--keys", sticks[2], "--keys", public]
+    assert "public online keys" in lethe("registry", "make-root", *keys[:4], "--out", root, code=2)
+    lethe("registry", "make-root", *keys, "--out", root)
+    lethe("registry", "create-repository", "--root", root, "--folder", folder)
     lethe("registry", "compile", "--folder", folder)
     proposal = tmp_path / "proposal"
     lethe("registry", "prepare", "--out", proposal, "--folder", folder)

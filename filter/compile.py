@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 AUDIENCES = ("public", "operators")
+_AT_ONCE = 16
+"""Slow hashes that one core takes on at a time."""
 
 
 class Report(NamedTuple):
@@ -190,14 +192,17 @@ def _hashed(
         for value in values
     ]
     secrets += {phrases.secret(phrases.ANCHOR_OF[kind], text) for kind, text in collected.phrases}
-    hashed = {}
+    hashed: dict[str, int] = {}
+
+    def some(first: int) -> list[int]:
+        return [slow(secret) for secret in secrets[first : first + _AT_ONCE]]
+
+    firsts = range(0, len(secrets), _AT_ONCE)
     with ThreadPoolExecutor() as pool:
-        for done, (secret, value) in enumerate(
-            zip(secrets, pool.map(slow, secrets, chunksize=64), strict=True), 1
-        ):
-            hashed[secret] = value
+        for first, values in zip(firsts, pool.map(some, firsts), strict=True):
+            hashed.update(zip(secrets[first : first + _AT_ONCE], values, strict=True))
             if progress is not None:
-                progress(done, len(secrets))
+                progress(min(first + _AT_ONCE, len(secrets)), len(secrets))
     return hashed
 
 

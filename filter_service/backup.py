@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import duckdb
@@ -72,7 +73,10 @@ def drop_old_keys(folder: Path, now: datetime, days: int) -> list[str]:
     """Delete backups of keys that have lived their time; returns their names."""
     dropped = []
     for path in sorted(folder.glob("keys-*")):
-        made = datetime.strptime(f"{path.name[5:]} +0000", f"{_STAMP} %z")
+        try:
+            made = datetime.strptime(f"{path.name[5:]} +0000", f"{_STAMP} %z")
+        except ValueError:
+            continue  # somebody else's
         if made + timedelta(days=days) <= now:
             shutil.rmtree(path)
             dropped.append(path.name)
@@ -88,6 +92,8 @@ def restore(
 ) -> int:
     """Put a registry folder together from backups; how many records stay erased that were not then.
 
+    Everything is put together beside and checked; only then does it take its place.
+
     Args:
         folder: the registry's folder; its database must be gone or moved away.
         database: a file that `backup` made.
@@ -96,30 +102,35 @@ def restore(
         logs: every ``destroyed.log`` there is, above all the newest.
 
     Raises:
-        UnusableFolder: something is missing, or would be written over.
+        UnusableFolder: something is missing, would be written over, or would be lost.
     """
-    target = folder / DATABASE
+    target, where = folder / DATABASE, folder / "keys"
     if target.exists():
         raise UnusableFolder(f"{target} is still there: move it away first.")
     if not database.is_file():
         raise UnusableFolder(f"{database} is no backup of a database: name one.")
+    for log in logs:
+        if not log.is_file():
+            raise UnusableFolder(f"{log} is no log of destroyed keys: name a destroyed.log.")
+    source = keys or where
+    if not (source / "data.keys").is_file():
+        raise UnusableFolder(f"{source} holds no keys: name a folder that backup-keys made.")
+    found = [*logs, *(one / "destroyed.log" for one in (where, source))]
+    lines = {line for path in found if path.exists() for line in path.read_bytes().split(b"\n")}
     private_folder(folder)
-    where = folder / "keys"
     private_folder(where)
-    found = [path for path in (*logs, where / "destroyed.log") if path.exists()]
-    if keys is not None:
-        found += [keys / "destroyed.log"] if (keys / "destroyed.log").exists() else []
-    lines = sorted({line for path in found for line in path.read_bytes().split(b"\n") if line})
-    if keys is not None:
-        _copied(keys, where)
-    if lines:
-        write_private(where / "destroyed.log", b"".join(line + b"\n" for line in lines))
-    staged = target.with_name(f".{target.name}.restoring")
-    shutil.copyfile(database, staged)
-    staged.chmod(0o600)
-    with KeyRing(where, master) as ring:
-        erased = _without_keys(staged, ring)
-    staged.rename(target)
+    with TemporaryDirectory(prefix=".restoring.", dir=folder) as name:
+        draft = Path(name)
+        _copied(source, draft)
+        whole = b"".join(line + b"\n" for line in sorted(lines) if line)
+        write_private(draft / "destroyed.log", whole)
+        staged = draft / DATABASE
+        shutil.copyfile(database, staged)
+        staged.chmod(0o600)
+        with KeyRing(draft, master) as ring:
+            erased = _without_keys(staged, ring)
+        _copied(draft, where)
+        staged.rename(target)
     sync_folder(folder)
     return erased
 
@@ -134,6 +145,7 @@ def _without_keys(path: Path, ring: KeyRing) -> int:
     except duckdb.Error:
         raise UnusableFolder("This backup is damaged: use another one.") from None
     erased = 0
+    destroyed = ring.destroyed()
     with connection:
         connection.execute("BEGIN TRANSACTION")
         for table in _SEALED:
@@ -141,6 +153,11 @@ def _without_keys(path: Path, ring: KeyRing) -> int:
                 f"SELECT DISTINCT key_id FROM {table} WHERE sealed IS NOT NULL"  # noqa: S608
             ).fetchall()
             gone: list[UUID] = [row[0] for row in rows if row[0] not in ring]
+            if lost := len([key_id for key_id in gone if key_id not in destroyed]):
+                raise UnusableFolder(
+                    f"{lost} keys are missing that were never destroyed, so these keys are older than "
+                    "the database: name newer ones."
+                )
             erased += len(gone)
             if gone:
                 connection.execute(

@@ -73,7 +73,7 @@ def _export_optouts(service: Service, out: str) -> Answer:
 
 
 def _verify_audit(service: Service) -> Answer:
-    head = service.registry.database.verify_audit()
+    head = service.registry.verify_audit()
     return {"entries": head.length, "head": head.digest.hex()}
 
 
@@ -84,6 +84,21 @@ def _backup(service: Service, out: str) -> Answer:
 def _backup_keys(service: Service, out: str | None = None) -> Answer:
     folder = Path(out) if out else service.registry.folder / "key-backups"
     return {"folder": str(backup.backup_keys(service.registry, folder))}
+
+
+def _note_restored(service: Service, erased: int) -> Answer:
+    service.registry.database.write(
+        lambda transaction: transaction.audit(_ACTOR, "restored", "-", erased=erased)
+    )
+    return {}
+
+
+def _withdraw(service: Service, request: str) -> Answer:
+    try:
+        request_id = UUID(request)
+    except ValueError:
+        raise Unacceptable("id", "This is no id of a request: it is in the receipt.") from None
+    return {"state": service.registry.review.withdraw(request_id, _ACTOR).state.value}
 
 
 def _retention(service: Service) -> Answer:
@@ -121,6 +136,7 @@ def _keys(service: Service) -> Answer:
             {
                 "id": str(one.access_id),
                 "role": one.role.value,
+                "who": one.who,
                 "scopes": sorted(one.scopes),
                 "created": one.created.date().isoformat(),
                 "expires": one.expires.date().isoformat() if one.expires else None,
@@ -170,6 +186,8 @@ COMMANDS: Mapping[str, Callable[..., Answer]] = {
     "verify-audit": _verify_audit,
     "backup": _backup,
     "backup-keys": _backup_keys,
+    "note-restored": _note_restored,
+    "withdraw": _withdraw,
     "retention": _retention,
     "figures": _figures,
     "status": _status,

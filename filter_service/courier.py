@@ -198,11 +198,11 @@ class Courier:
         settings = self.registry.settings
         file = case.opened()
         status = given["status"]
-        accepted = template == "accepted"
+        part = "refused" if given.get("part") else "accepted" if template == "accepted" else ""
         shown = [
             self.registry.shown(case, one)
             for one in file.identities
-            if not accepted or one.outcome == "accepted"
+            if not part or one.outcome == part
         ]
         files = {
             "optouts" if case.kind is RequestKind.RIGHTSHOLDER else one.audience
@@ -224,7 +224,8 @@ class Courier:
             "release_page": f"{settings.base_url}/releases",
             "letter": given["letter"].strip() or "–",
             "authority": settings.controller.authority,
-            "appeal_link": status,
+            # Part of an accepted request is asked for again by a request of its own.
+            "appeal_link": f"{settings.base_url}/request" if part == "refused" else status,
             "appeal_until": (case.changed + timedelta(days=APPEAL_DAYS)).date(),
         }
         return {name: known[name] for name in values_of(template) if name in known}

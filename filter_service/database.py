@@ -17,7 +17,7 @@ import re
 import shutil
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -230,14 +230,17 @@ class Database:
             if len(rows) < step:
                 return
 
-    def verify_audit(self) -> Head:
+    def verify_audit(self, known: Collection[Head] = ()) -> Head:
         """The head of the audit trail, all of which was checked.
+
+        Args:
+            known: heads that it had before, which signed releases name.
 
         Raises:
             UnusableFolder: it was changed.
         """
-        known = self.head
-        return verified(self.trail(), [known] if known.length else [])
+        now = [self.head] if self.head.length else []
+        return verified(self.trail(), [*known, *now])
 
     def backup(self, to: Path) -> None:
         """Write a copy of the database while it serves.

@@ -15,8 +15,7 @@ SUPPRESSED = None
 def figures(registry: Registry) -> dict[str, Any]:
     """Counts by month, state and kind, and the median of days to a decision.
 
-    Counts from 1 to 9 are `None`; a row is left out of no table for that. Totals are not exact where
-    they would give away what was suppressed: they are rounded down to tens.
+    Counts from 1 to 9 are `None`, all others are rounded down to tens.
     """
     database = registry.database
     months: dict[str, dict[str, int | None]] = {}
@@ -70,5 +69,8 @@ def figures(registry: Registry) -> dict[str, Any]:
 
 
 def told(count: int) -> int | None:
-    """A count as it may be told; `None` stands for one to nine."""
-    return count if count == 0 or count >= FEW else SUPPRESSED
+    """A count as it may be told: rounded down to tens, `None` for one to nine.
+
+    Rounded, because a total less its other parts would give a suppressed part away.
+    """
+    return count // 10 * 10 if count == 0 or count >= FEW else SUPPRESSED

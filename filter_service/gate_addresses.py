@@ -29,7 +29,7 @@ _SITES = frozenset(
     snapchat.com pinterest.com reddit.com tumblr.com medium.com substack.com telegram.org t.me
     discord.com twitch.tv vimeo.com dailymotion.com flickr.com soundcloud.com spotify.com bsky.app
     mastodon.social wikipedia.org wikimedia.org wikidata.org wiktionary.org archive.org github.com
-    gitlab.com bitbucket.org stackoverflow.com stackexchange.com pypi.org npmjs.com huggingface.co
+    gitlab.com bitbucket.org stackoverflow.com stackexchange.com npmjs.com huggingface.co
     openai.com anthropic.com apple.com icloud.com microsoft.com live.com outlook.com hotmail.com
     office.com bing.com msn.com yahoo.com duckduckgo.com mozilla.org w3.org ietf.org amazon.com
     amazon.de amazon.fr amazon.it amazon.co.uk ebay.com ebay.ch ebay.de paypal.com netflix.com

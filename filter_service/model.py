@@ -197,4 +197,4 @@ class Standing:
     decided_by: str | None = None
     reason: str | None = None
     published: bool = False
-    """Whether something of it is in a published release."""
+    """Whether something of it is in a release that is out, or may be any moment."""

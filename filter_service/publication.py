@@ -94,7 +94,7 @@ def finish(service: Publisher, release: str | None, proposal: Path) -> dict[str,
         TooFewSignatures: fewer than two custodians signed.
         WrongState, NotFound: as `publish`.
     """
-    found = _chosen(service, release)
+    found = _chosen(service, release, signed=True)
     online = _online(service)
     for audience, repository in _repositories(service, []).items():
         repository.finish(proposal / audience, online, service.registry.now)
@@ -135,6 +135,8 @@ def create(service: Publisher, folders: Sequence[Path], root: Path | None) -> di
         raise UnsafeSettings(
             "Signing keys do not belong on this machine: use make-root elsewhere, then --root."
         )
+    if (service.published / ROOT).exists():
+        raise WrongState("repository", "There are repositories already; roots are rotated.")
     _create(service, folders, root.read_bytes() if root is not None else None)
     return {"published": str(service.published), "root": str(service.published / ROOT)}
 
@@ -150,14 +152,14 @@ def refresh(service: Publisher) -> dict[str, Any]:
     return {"refreshed": done}
 
 
-def _chosen(service: Publisher, release: str | None) -> Release:
+def _chosen(service: Publisher, release: str | None, *, signed: bool = False) -> Release:
     releases = service.registry.releases
     if release is None:
         waiting = [one for one in releases.all() if one.published is None]
         if not waiting:
             raise WrongState("nothing", "There is no compiled release: lethe registry compile.")
         release = waiting[0].release
-    return releases.check_publishable(release)
+    return releases.check_publishable(release, signed=signed)
 
 
 def _targets(service: Publisher, found: Release, audience: str) -> dict[str, Described]:

@@ -20,6 +20,7 @@ from filter.canonical import canonicalize
 from filter.identifiers import IdentifierKind
 from filter_service import entries, workflow
 from filter_service.access import Keys
+from filter_service.audit import Head
 from filter_service.database import Database, Transaction
 from filter_service.errors import Conflict, NotFound, TooMany, Unacceptable, WrongState
 from filter_service.keyring import KeyRing, private_folder
@@ -134,6 +135,7 @@ class Registry:
             UnusableFolder, UnsafeSettings: says what to do.
         """
         private_folder(folder)
+        folder.chmod(0o700)
         settings = settings or load(folder)
         private_folder(folder / "keys")
         master, _ = master_key(settings, folder)
@@ -160,6 +162,14 @@ class Registry:
         """Finish what was begun and close."""
         self.database.close()
         self.keys.close()
+
+    def verify_audit(self) -> Head:
+        """The head of the audit trail, checked from its beginning and against published releases.
+
+        Raises:
+            UnusableFolder: it was changed, or its end cut off.
+        """
+        return self.database.verify_audit(self.releases.heads())
 
     @property
     def now(self) -> datetime:
@@ -265,6 +275,8 @@ class Registry:
                 raise TooMany("too_many_attempts", "Too many wrong codes: ask for a new one.")
             expected = self.outgoing.identity_secret(case, position)
             if not same(expected, "".join(secret.split())):
+                if Evidence(one.evidence) is Evidence.LINK:
+                    return None  # nobody guesses a link; counting would let others use it up
                 one.secret["attempts"] += 1
                 self.store.save_case(transaction, case)
                 return None

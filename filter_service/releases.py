@@ -18,6 +18,7 @@ from uuid import UUID
 
 from filter.release import parsed
 from filter_service import entries, notes, workflow
+from filter_service.audit import Head
 from filter_service.compile_worker import built
 from filter_service.database import Transaction, naive, utc
 from filter_service.errors import NotFound, Unacceptable, WrongState
@@ -187,6 +188,7 @@ class Releases:
                 published=None,
                 digests=json.dumps(digests),
                 notes=json.dumps(about),
+                audit=f"{head.length} {head.digest.hex()}",
                 previous=before[0].release if before else None,
             )
             for one in listed:
@@ -198,8 +200,22 @@ class Releases:
         self.database.write(work)
         return self.get(release)
 
-    def check_publishable(self, release: str) -> Release:
+    def heads(self) -> list[Head]:
+        """The heads of the audit trail that published releases name."""
+        rows = self.database.rows("SELECT audit FROM releases WHERE published IS NOT NULL")
+        return [
+            Head(int(length), bytes.fromhex(digest))
+            for length, digest in (text.split() for (text,) in rows)
+            if int(length)
+        ]
+
+    def check_publishable(self, release: str, *, signed: bool = False) -> Release:
         """A compiled release that still says what is listed.
+
+        Args:
+            release: which.
+            signed: custodians have signed it already. Then whoever has withdrawn since stays in it, and
+                goes with the next one: else no ceremony would ever come to its end.
 
         Raises:
             NotFound: it was not compiled.
@@ -213,7 +229,7 @@ class Releases:
             "WHERE release = ? AND (listed.listed_id IS NULL OR due_out)",
             release,
         )
-        if gone is not None and gone[0]:
+        if gone is not None and gone[0] and not signed:
             raise WrongState(
                 "withdrawn_since", "Somebody has withdrawn since it was compiled: compile it again."
             )
@@ -251,6 +267,10 @@ class Releases:
         while concerned := self._concerned(release):
             told += self.database.write(partial(self._tell, release, concerned))
         self.database.write(lambda transaction: self._forget(transaction, release))
+        for path in self.folder.iterdir():
+            # Files of older releases list people who have withdrawn since.
+            if path.name != release and path.name in {one.release for one in self.published()}:
+                shutil.rmtree(path)
         return told
 
     def optouts(self) -> Iterator[dict[str, str | None]]:
@@ -281,6 +301,12 @@ class Releases:
         year, half, patch = parsed(release)
         published = self.published()
         now = self.database.clock()
+        coming = parsed(self.coming()[0])[:2]
+        if (year, half) not in (coming, (now.year, 1 if now.month < 7 else 2)):
+            raise Unacceptable(
+                "not_now",
+                "A release is of this half-year or of the coming one: choose its name so.",
+            )
         if published and parsed(published[0].release) >= (year, half, patch):
             raise Unacceptable("old_release", "A newer release, or this one, is published already.")
         if patch == 0 or not published or urgent.strip():
@@ -290,13 +316,13 @@ class Releases:
         if now < last + timedelta(days=PATCH_DAYS):
             raise Unacceptable("too_early", f"Patches come at most every {PATCH_DAYS} days: wait.")
         row = self.database.row(
-            "SELECT count(*) FROM requests WHERE state IN (?, ?)",
+            "SELECT count(*) FROM requests WHERE kind = 'erasure' AND state IN (?, ?)",
             State.ACCEPTED.value,
             State.REMOVAL_DUE.value,
         )
         if row is None or row[0] < LEAST_PERSONS:
             raise Unacceptable(
-                "too_few", f"A patch concerns at least {LEAST_PERSONS} requests: wait for more."
+                "too_few", f"A patch concerns at least {LEAST_PERSONS} persons: wait for more."
             )
 
     def _concerned(self, release: str) -> list[UUID]:

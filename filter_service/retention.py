@@ -25,6 +25,7 @@ class Done:
     expired: int = 0
     erased: int = 0
     messages: int = 0
+    operators: int = 0
     keys: int = 0
     key_backups: int = 0
     compacted: bool = False
@@ -42,7 +43,9 @@ def run(registry: Registry, key_backups: Path | None = None) -> Done:
     keep = registry.settings.retention
     while some := _unconfirmed(registry, now):
         done.expired += registry.database.write(partial(_expire, registry, some))
-    final = ", ".join(f"'{state.value}'" for state in sorted(FINAL | {State.REJECTED}))
+    # What is published goes apart from its case: the entry stays, the file does not.
+    closed = FINAL | {State.REJECTED, State.PUBLISHED}
+    final = ", ".join(f"'{state.value}'" for state in sorted(closed))
     while True:
         some = _ids(
             registry,
@@ -55,6 +58,7 @@ def run(registry: Registry, key_backups: Path | None = None) -> Done:
             break
         done.erased += registry.database.write(partial(_erase, registry, some))
     done.messages = registry.database.write(lambda t: _messages(t, now, keep.messages))
+    done.operators = registry.access.drop_unconfirmed()
     done.keys = registry.store.reconcile()
     if key_backups is not None:
         done.key_backups = len(backup.drop_old_keys(key_backups, now, keep.key_backups))

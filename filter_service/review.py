@@ -80,13 +80,22 @@ class Review:
         return self.database.write(work)
 
     def find(self, kind: str, text: str, actor: str) -> list[UUID]:
-        """The requests that name an identifier; that somebody looked is written down, not for what."""
+        """The requests that name an identifier, or have it listed although their files were erased.
+
+        That somebody looked is written down, not for what.
+        """
         identity = entries.identity(
             RequestKind.ERASURE, kind, text, None, self.store.settings.regions, position=1
         )
         tag = self.store.tag(identity.kind, identity.canonical)
         with self.store.directory.lock:
-            found = sorted(self.store.directory.cases.get(tag, ()))
+            named = set(self.store.directory.cases.get(tag, ()))
+        listed = self.store.listed_as(identity)
+        if listed:
+            marks = ", ".join("?" * len(listed))
+            sql = f"SELECT request_id FROM claims WHERE listed_id IN ({marks})"  # noqa: S608
+            named |= {row[0] for row in self.database.rows(sql, *listed)}
+        found = sorted(named)
         self.database.write(lambda t: t.audit(actor, "looked_up", "-", found=len(found)))
         return found
 
@@ -162,6 +171,11 @@ class Review:
                 for one in accepted:
                     self._list(transaction, moved, one.position, hashes.get(one.position, {}))
                 self.outgoing.tell(transaction, moved, "accepted")
+                refused = next((one for one in outcomes if not one.accepted), None)
+                if refused is not None:
+                    # What was refused of a request has its own answer (GDPR 12(4)).
+                    reason = refused.reason.value
+                    self.outgoing.tell(transaction, moved, "refused", reason=reason, part="yes")
             elif standing.state is State.REJECTED:
                 self.outgoing.tell(transaction, moved, "refused")
             return standing
@@ -190,9 +204,25 @@ class Review:
                 state=standing.state.value,
                 reason=standing.reason or "",
             )
-            if upheld:
-                self.outgoing.tell(transaction, case, "refused")
+            template = "refused" if upheld else "objection_dismissed"
+            self.outgoing.tell(transaction, case, template)
             return standing
+
+        return self.database.write(work)
+
+    def withdraw(self, request_id: UUID, actor: str) -> Standing:
+        """Take a request back for somebody who lost the link to it, and was identified otherwise."""
+
+        def work(transaction: Transaction) -> Standing:
+            case = self.store.case(request_id, transaction)
+            standing = case.standing
+            if self.store.in_release(transaction, request_id):
+                standing = replace(standing, published=True)
+            case = self.store.move_case(transaction, case, workflow.withdrawn(standing))
+            self.store.give_up_claims(transaction, request_id)
+            transaction.audit(actor, "withdrawn", request_id, state=case.standing.state.value)
+            self.outgoing.tell(transaction, case, "withdrawn")
+            return case.standing
 
         return self.database.write(work)
 

@@ -63,6 +63,7 @@ CREATE TABLE releases (
     published TIMESTAMP,
     digests VARCHAR NOT NULL,          -- JSON: audience -> SHA-256 of the file
     notes VARCHAR NOT NULL,            -- JSON: what the release notes say
+    audit VARCHAR NOT NULL,            -- length and head of the trail that its files name
     previous VARCHAR
 );
 

@@ -70,7 +70,7 @@ class Service:
         registry.store.on_erased = self._unsent
         self._sample = sample_of(self.settings)
         self._over = threading.Event()
-        self._kept: retention.Done | None = None
+        self._kept = False
         self.troubles = ""
         """What kept the last daily housekeeping from its work, as the name of an error."""
         self._janitor = threading.Thread(target=self._daily, name="registry-janitor", daemon=True)
@@ -98,7 +98,12 @@ class Service:
         agreed = tuple(registrable(one) for one in settings.callbacks)
         settings = replace(settings, callbacks=agreed)
         against = gate(settings.regions, sample_of(settings))
-        return cls(Registry.open(folder, settings=settings, clock=clock, gate=against))
+        registry = Registry.open(folder, settings=settings, clock=clock, gate=against)
+        try:
+            return cls(registry)
+        except BaseException:
+            registry.close()
+            raise
 
     def start(self) -> None:
         """Begin to carry messages and to keep house."""
@@ -207,19 +212,21 @@ class Service:
             erase(self.registry.folder / OUTBOX, messages)
 
     def _daily(self) -> None:
-        while not self._over.wait(0 if self._kept is None else _DAY_S):
-            try:
-                self._kept = self.keep_house()
-            except Exception as error:  # noqa: BLE001 -- tomorrow is another day, but somebody must know
-                self._kept = retention.Done()
-                self.troubles = type(error).__name__
-            else:
-                self.troubles = ""
+        while not self._over.wait(_DAY_S if self._kept else 0):
+            self.troubles = ""
+            for work in (self.keep_house, self._refresh):
+                try:
+                    work()
+                except Exception as error:  # noqa: BLE001 -- tomorrow again, but somebody must know
+                    self.troubles = type(error).__name__
+            self._kept = True
+
+    def _refresh(self) -> None:
+        if (self.published / ROOT).exists():
+            refresh(self)
 
     def keep_house(self) -> retention.Done:
         """Expire, erase, delete; done once a day while serving."""
-        if (self.published / ROOT).exists():
-            refresh(self)
         done = retention.run(self.registry, self.registry.folder / "key-backups")
         self._unsent(
             [

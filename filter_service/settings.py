@@ -11,6 +11,7 @@ from typing import Any
 from filter.kdf import PROFILES
 from filter_service.errors import UnsafeSettings
 from filter_service.keyring import KEY_BYTES, private_folder, write_private
+from filter_service.workflow import UNVERIFIED_DAYS
 
 FILE = "settings.toml"
 MASTER_KEY = "LETHE_MASTER_KEY"
@@ -63,7 +64,11 @@ class Limits:
 class Retention:
     """For how long what is kept; days."""
 
-    unverified: int = 7
+    @property
+    def unverified(self) -> int:
+        """Requests that nobody confirmed; no setting, since links are valid as long."""
+        return UNVERIFIED_DAYS
+
     case: int = 3 * 365
     """After a request is closed."""
     messages: int = 30
@@ -120,11 +125,15 @@ def check(settings: Settings, folder: Path) -> None:
     """
     if settings.kdf not in PROFILES:
         raise UnsafeSettings(f"There is no kdf of this name: use {' or '.join(PROFILES)}.")
-    if not settings.base_url.startswith(("http://", "https://")):
-        raise UnsafeSettings("base_url must be an address that begins with https://.")
+    if not settings.base_url.startswith(("http://", "https://")) or settings.base_url.endswith("/"):
+        raise UnsafeSettings("base_url must begin with https:// and not end with a slash.")
+    if any(
+        value < 1 for part in (settings.limits, settings.retention) for value in vars(part).values()
+    ):
+        raise UnsafeSettings("Limits and retention are numbers from 1 on: raise the lower ones.")
     if not settings.production:
         return
-    where = Path(settings.master_key_file).absolute() if settings.master_key_file else None
+    where = Path(settings.master_key_file).resolve() if settings.master_key_file else None
     wrong = {
         "base_url must begin with https:// in production.": not settings.base_url.startswith(
             "https://"
@@ -135,6 +144,8 @@ def check(settings: Settings, folder: Path) -> None:
         ),
         "controller must name who you are in production: id, name, address, email, privacy_notice.": (
             settings.controller.id == Controller.id
+            or settings.controller.name == Controller.name
+            or settings.controller.email == Controller.email
             or not settings.controller.address
             or not settings.controller.privacy_notice
         ),
@@ -142,7 +153,7 @@ def check(settings: Settings, folder: Path) -> None:
             where is None and MASTER_KEY not in os.environ
         ),
         "master_key_file must lie outside of the registry folder.": (
-            where is not None and where.is_relative_to(folder.absolute())
+            where is not None and where.is_relative_to(folder.resolve())
         ),
         "The folder offline-keys must be moved off this machine in production.": (
             folder / "offline-keys"
@@ -177,6 +188,9 @@ def master_key(settings: Settings, folder: Path) -> tuple[bytes, Path | None]:
     return _hexadecimal(text.strip(), str(path)), path
 
 
+_TOML = {bool: "boolean", int: "number", str: "string", tuple: "list"}
+
+
 def _hexadecimal(text: str, name: str) -> bytes:
     try:
         key = bytes.fromhex(text)
@@ -203,7 +217,7 @@ def _filled(made: Any, content: dict[str, Any], where: str) -> Any:
         given = tuple(value) if isinstance(value, list) else value
         if type(given) is not type(expected):
             raise UnsafeSettings(
-                f"{where}: {name} must be a {type(expected).__name__}, as {expected!r}."
+                f"{where}: {name} must be a {_TOML.get(type(expected), 'table')}: mend it."
             )
         values[name] = given
     return made(**values)

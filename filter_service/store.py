@@ -25,7 +25,7 @@ from filter_service import entries
 from filter_service.database import Database, Transaction, naive, utc
 from filter_service.errors import KeyDestroyed, NotFound, UnsafeSettings, UnusableFolder
 from filter_service.keyring import KEY_BYTES, KeyRing, write_private
-from filter_service.model import CaseFile, Identity, RequestKind, Standing, State
+from filter_service.model import Audience, CaseFile, Identity, RequestKind, Standing, State
 from filter_service.settings import Settings
 
 _REQUEST = (
@@ -323,6 +323,12 @@ class Store:
         )
         return listed_id
 
+    def listed_as(self, identity: Identity) -> list[UUID]:
+        """The entries of an identifier, in whichever file."""
+        tags = [self.tag(f"{one.value}:{identity.kind}", identity.canonical) for one in Audience]
+        with self.directory.lock:
+            return [self.directory.listed[tag] for tag in tags if tag in self.directory.listed]
+
     def give_up_claims(self, transaction: Transaction, request_id: UUID) -> None:
         """End a request's claims; what nobody claims any more goes: at once where no release holds it."""
         mine = [
@@ -361,10 +367,13 @@ class Store:
         transaction.then.append(forgotten)
 
     def in_release(self, transaction: Transaction, request_id: UUID) -> bool:
-        """Whether something that a request claims is in a published release, whoever had it listed."""
+        """Whether something that a request claims is in a release, whoever had it listed.
+
+        That is one which is out, or one that was compiled and may be signed already.
+        """
         claimed = transaction.row(
-            "SELECT 1 FROM claims JOIN listed USING (listed_id) "
-            "WHERE request_id = ? AND first_release IS NOT NULL LIMIT 1",
+            "SELECT 1 FROM claims JOIN listed USING (listed_id) WHERE request_id = ? "
+            "AND (first_release IS NOT NULL OR listed_id IN (SELECT listed_id FROM members)) LIMIT 1",
             request_id,
         )
         return claimed is not None

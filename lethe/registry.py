@@ -307,9 +307,11 @@ def restore(
     """
     with extra("service"):
         from filter_service.backup import restore as put_together
+        from filter_service.commands import run
         from filter_service.settings import load, master_key
     master, _ = master_key(load(folder), folder)
     erased = put_together(folder, database, keys, master, destroyed or ())
+    run(folder, "note-restored", erased=erased)
     typer.echo(f"Restored; {erased} records stay erased.")
 
 
@@ -322,6 +324,21 @@ def retention(folder: Folder = DEFAULT, as_json: Json = False) -> None:
     lethe registry retention
     """
     _run(folder, as_json, "retention")
+
+
+@app.command()
+def withdraw(
+    request: Annotated[str, typer.Argument(help="Id of the request.")],
+    folder: Folder = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Take a request back for somebody who has lost the link to it, and was identified otherwise.
+
+    Example:
+
+    lethe registry withdraw 7b1c6a52-8e0f-4c3a-9f67-2f0f2f6b1d11
+    """
+    _run(folder, as_json, "withdraw", request=request)
 
 
 @app.command()

@@ -33,7 +33,7 @@ COMMANDS = [
         ("registry", name)
         for name in (
             "serve compile publish prepare sign finish create-repository make-keys make-root refresh export-optouts "
-            "verify-audit backup backup-keys restore retention figures status create-key keys revoke-key "
+            "verify-audit backup backup-keys restore retention withdraw figures status create-key keys revoke-key "
             "rotate-master"
         ).split()
     ),

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import anyio
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 from starlette.types import Scope
 
 from filter_service.api import (
@@ -54,7 +55,7 @@ def create_app(service: Service, *, log: Log | None = None, local_metrics: bool 
     """
     settings = service.registry.settings
     # Its documentation would load scripts from elsewhere; /openapi.json is for the reader's own tools.
-    app = FastAPI(docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
     known: list[Callable[[Scope], UUID | None]] = []
     app.state.service = service
     app.state.known_callers = known
@@ -64,6 +65,11 @@ def create_app(service: Service, *, log: Log | None = None, local_metrics: bool 
     app.state.slow = anyio.CapacityLimiter(_SLOW_AT_ONCE)
     for part in (requests, reviewing, operators, discovery, repositories, monitoring):
         app.include_router(part.router)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> JSONResponse:
+        return JSONResponse(app.openapi(), headers={"Cache-Control": "public, max-age=300"})
+
     problems.handle(app)
     document.describe(app)
     # The last one added is the first to see a request.

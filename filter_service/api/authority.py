@@ -34,7 +34,7 @@ def bearer(scope: Scope) -> str | None:
     if len(values) != 1:
         return None
     scheme, _, token = values[0].partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    return (token.strip() or None) if scheme.lower() == "bearer" else None
 
 
 async def service_of(request: Request) -> Service:
@@ -81,6 +81,17 @@ def own_secret(request: Request, registry: Registry, request_id: UUID) -> str:
     return token if _SECRET.fullmatch(token) else ""
 
 
+async def some_credentials(request: Request) -> None:
+    """Refuse whoever shows nothing, or a key that is not good, before a form is read.
+
+    Raises:
+        NotAllowed: no credentials, or a key that is not good.
+    """
+    token = bearer(request.scope)
+    if token is None or token.startswith(_KEYS):
+        key_of(request, *_HANDS_IN)
+
+
 async def reviewer(request: Request) -> str:
     """Id of the reviewer who asks.
 
@@ -92,3 +103,4 @@ async def reviewer(request: Request) -> str:
 
 Behind = Annotated[Service, Depends(service_of)]
 Reviewer = Annotated[str, Depends(reviewer)]
+SomeCredentials = Annotated[None, Depends(some_credentials)]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from filter.identifiers import IdentifierKind
 from filter_service.api.bodies import Form
@@ -43,10 +43,22 @@ Refused = Literal[
 """Reasons for which an identity may be refused."""
 
 
+def _whole(value: object) -> object:
+    """JSON Schema takes 1.0 for an integer (draft 2020-12, validation, section 6.1.1)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Position = Annotated[
+    int,
+    Field(ge=0, lt=MOST_IDENTITIES, description="Counted from 0."),
+    BeforeValidator(_whole),
+]
+
+
 class AcceptedForm(Form):
     """An identity is to be listed."""
 
-    position: int = Field(ge=0, lt=MOST_IDENTITIES, description="Counted from 0.")
+    position: Position
     outcome: Literal["accepted"]
     note: Words = Field(default="", description="Why, where the compile gate asks for a reason.")
     seen: bool = Field(
@@ -57,7 +69,7 @@ class AcceptedForm(Form):
 class RefusedForm(Form):
     """An identity is not to be listed."""
 
-    position: int = Field(ge=0, lt=MOST_IDENTITIES, description="Counted from 0.")
+    position: Position
     outcome: Literal["refused"]
     reason: Refused
     note: Words = ""
@@ -68,6 +80,25 @@ OutcomeForm = Annotated[AcceptedForm | RefusedForm, Field(discriminator="outcome
 
 class DecisionForm(Form):
     """A decision about each identity of a request."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "outcomes": [
+                        {
+                            "position": 0,
+                            "outcome": "accepted",
+                            "note": "A private person.",
+                            "seen": True,
+                        },
+                        {"position": 1, "outcome": "refused", "reason": "no_match"},
+                    ],
+                    "letter": "The second address is of an office.",
+                }
+            ]
+        }
+    )
 
     outcomes: list[OutcomeForm] = Field(min_length=1, max_length=MOST_IDENTITIES)
     letter: Words = Field(
@@ -96,6 +127,12 @@ class ObjectionDecisionForm(Form):
 
 class IdentifierForm(Form):
     """An identifier."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"identity_type": "email", "identity_value": "jane.doe@example.org"}]
+        }
+    )
 
     identity_type: IdentifierKind
     identity_value: str = Field(min_length=1, max_length=LONGEST_TEXT)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-from filter_service.api.problems import FieldError, HttpError, invalid
+from filter_service.errors import Unacceptable
 
 CURSOR = "^[A-Za-z0-9_-]{16,200}$"
 _TAG_BYTES = 16
@@ -28,7 +28,7 @@ def place(text: str, digest: Digest) -> tuple[datetime, UUID]:
     """Behind which request a cursor stands.
 
     Raises:
-        HttpError: it is none of ours.
+        Unacceptable: it is none of ours.
     """
     try:
         signed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -36,13 +36,11 @@ def place(text: str, digest: Digest) -> tuple[datetime, UUID]:
         signed = b""
     octets = signed[_TAG_BYTES:]
     if not hmac.compare_digest(_tag(octets, digest), signed[:_TAG_BYTES]):
-        raise _unknown()
+        raise Unacceptable(
+            "unknown_cursor", "This cursor is none of ours: begin at the first page."
+        )
     return datetime.fromisoformat(octets[_ID_BYTES:].decode()), UUID(bytes=octets[:_ID_BYTES])
 
 
 def _tag(octets: bytes, digest: Digest) -> bytes:
     return digest("cursor", octets)[:_TAG_BYTES]
-
-
-def _unknown() -> HttpError:
-    return invalid([FieldError(pointer="cursor", code="unknown_cursor")])

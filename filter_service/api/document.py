@@ -40,18 +40,11 @@ _TITLES = {
 }
 _ALWAYS = (400, 421, 429, 500)
 _WITH_BODY = (408, 413, 415)
-_KEY, _SECRET = "key", "secret"
 _BEARERS = {
-    _KEY: {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "A key, `lethe_...`: of a reviewer, a machine or an operator.",
-    },
-    _SECRET: {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "The secret of the request, from its receipt.",
-    },
+    "secret": "The secret of a request, from its receipt.",
+    "reviewer": "A key with the scope `review`.",
+    "machine": "A key with the scope that is needed: `submit`, `mandate` or `metrics`.",
+    "operator": "An operator's key, with the scope `bundle`.",
 }
 
 Answers = dict[int | str, dict[str, Any]]
@@ -78,24 +71,14 @@ def problems(*statuses: int) -> Answers:
     return {status: _problem(status) for status in statuses}
 
 
-def with_key() -> dict[str, Any]:
-    """Only with a key."""
-    return {"security": [{_KEY: []}]}
+def needs(*bearers: str) -> dict[str, Any]:
+    """What the caller must show: one of these."""
+    return {"security": [{bearer: []} for bearer in bearers]}
 
 
-def maybe_key() -> dict[str, Any]:
-    """With or without a key."""
-    return {"security": [{}, {_KEY: []}]}
-
-
-def with_secret() -> dict[str, Any]:
-    """With a request's secret, or the key that handed it in."""
-    return {"security": [{_SECRET: []}, {_KEY: []}]}
-
-
-def maybe_secret() -> dict[str, Any]:
-    """The same, or without."""
-    return {"security": [{}, {_SECRET: []}, {_KEY: []}]}
+def may_show(*bearers: str) -> dict[str, Any]:
+    """What the caller may show."""
+    return {"security": [{}, *({bearer: []} for bearer in bearers)]}
 
 
 def describe(app: FastAPI) -> None:
@@ -112,9 +95,14 @@ def describe(app: FastAPI) -> None:
 def _document(app: FastAPI) -> dict[str, Any]:
     whole = get_openapi(title="Lethe registry", version="1", description=ABOUT, routes=app.routes)
     schemas = whole.setdefault("components", {}).setdefault("schemas", {})
-    whole["components"]["securitySchemes"] = _BEARERS
+    whole["components"]["securitySchemes"] = {
+        name: {"type": "http", "scheme": "bearer", "description": text}
+        for name, text in _BEARERS.items()
+    }
     for path in whole["paths"].values():
         for operation in path.values():
+            for parameter in operation.get("parameters", ()):
+                parameter["schema"] = _without_null(parameter["schema"])
             answered = operation["responses"]
             if _is_frameworks(answered.get("422")):
                 del answered["422"]
@@ -142,6 +130,14 @@ def _hoist(part: Any, schemas: dict[str, Any]) -> None:
     elif isinstance(part, list):
         for inner in part:
             _hoist(inner, schemas)
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter that may be left out is never null: headers and queries know no such thing."""
+    some: list[dict[str, Any]] = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(some) != 1:
+        return schema
+    return some[0] | {name: value for name, value in schema.items() if name != "anyOf"}
 
 
 def _is_frameworks(answered: dict[str, Any] | None) -> bool:

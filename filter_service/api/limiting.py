@@ -21,7 +21,7 @@ from filter_service.api.authority import ACCESS, bearer
 from filter_service.api.clients import Clients
 from filter_service.api.problems import answer
 from filter_service.api.service import Service
-from filter_service.errors import NotAllowed
+from filter_service.errors import NotAllowed, UnsafeSettings
 
 CLIENT = "lethe.client"
 """Where in a scope the client stands."""
@@ -48,6 +48,13 @@ class Rate:
     def __init__(
         self, name: str, most: int, period_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        """At most ``most`` in ``period_s``.
+
+        Raises:
+            UnsafeSettings: nobody could ask for anything.
+        """
+        if most < 1:
+            raise UnsafeSettings("All limits must be 1 or more: correct those that are not.")
         self.name = name
         self.most = most
         self.period_s = period_s

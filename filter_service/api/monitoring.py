@@ -42,12 +42,18 @@ class Health(BaseModel):
 )
 async def health(response: Response, service: Behind) -> Health:
     """Any answer means that the process lives; 200 means that it takes requests."""
+
+    def is_ready() -> bool:
+        try:
+            return bool(service.health()["writer"])
+        except Exception:  # noqa: BLE001 -- whatever it is, requests cannot be taken
+            return False
+
     ready = False
     with anyio.move_on_after(_PATIENCE_S):
-        found = await anyio.to_thread.run_sync(
-            service.health, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+        ready = await anyio.to_thread.run_sync(
+            is_ready, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
         )
-        ready = bool(found["writer"])
     response.status_code = 200 if ready else 503
     return Health(ready=ready)
 
@@ -56,7 +62,7 @@ async def health(response: Response, service: Behind) -> Health:
     "/metrics",
     response_class=Response,
     responses=_TEXT | document.problems(401, 403),
-    openapi_extra=document.with_key(),
+    openapi_extra=document.needs("machine"),
 )
 async def metrics(request: Request) -> Response:
     """Figures in the text format of Prometheus."""

@@ -129,8 +129,31 @@ class _Request(Form):
     extensions: RequestExtensions = RequestExtensions()
 
 
+def _example(kind: RequestKind, **identities: str) -> ConfigDict:
+    """A request as it may stand in the document, of nobody."""
+    example: dict[str, Any] = {
+        "regulation": "gdpr",
+        "subject_request_id": "5a0b1c9e-3f52-4c6b-9d7e-2f8a4b6c1d3e",
+        "subject_request_type": kind,
+        "submitted_time": "2026-03-01T12:00:00Z",
+        "subject_identities": [
+            {"identity_type": name, "identity_value": value} for name, value in identities.items()
+        ],
+        "api_version": API_VERSION,
+        "extensions": {"lethe": {"language": "en", "email": "jane.doe@example.org"}},
+    }
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
 class ErasureRequest(_Request):
     """A person asks to have identifiers removed from what models say."""
+
+    model_config = _example(
+        RequestKind.ERASURE,
+        email="jane.doe@example.org",
+        phone="+41 44 668 18 00",
+        name="Jane Doebler-Zgraggen",
+    )
 
     subject_request_type: Literal["erasure"]
     subject_identities: list[PersonalIdentity] = Field(min_length=1, max_length=MOST_IDENTITIES)
@@ -138,6 +161,13 @@ class ErasureRequest(_Request):
 
 class RightsholderRequest(_Request):
     """A rightsholder opts sites, pages, documents or datasets out of the corpus (our extension)."""
+
+    model_config = _example(
+        RequestKind.RIGHTSHOLDER,
+        subdomains="news.example.org",
+        url_prefix="https://example.org/archive/",
+        dataset="example/dataset",
+    )
 
     subject_request_type: Literal["rightsholder"]
     subject_identities: list[OptOutIdentity] = Field(min_length=1, max_length=MOST_IDENTITIES)

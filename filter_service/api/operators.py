@@ -6,19 +6,32 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from filter_service.access import MOST_NAME
 from filter_service.api import document
 from filter_service.api.authority import Behind
 from filter_service.api.bodies import Form, json_body, takes
 from filter_service.api.opendsr import MOST_EMAIL, UUID4, Language, TokenForm
+from filter_service.settings import Settings
 
 router = APIRouter(prefix="/v1/operators", tags=["operators"])
 
 
 class OperatorForm(Form):
     """An operator of a model asks for a key."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "organisation": "Example Models",
+                    "email": "operations@example.org",
+                    "terms": Settings.terms,
+                }
+            ]
+        }
+    )
 
     organisation: str = Field(min_length=1, max_length=MOST_NAME)
     email: str = Field(min_length=3, max_length=MOST_EMAIL, description="A link goes there.")

@@ -127,6 +127,9 @@ def of_parameters(error: RequestValidationError) -> Response:
     errors = error.errors()
     if any(one["loc"][:1] == ("path",) for one in errors):
         return answer(404, *_OF_STATUS[404])
+    if any(one["loc"] == ("header", "if-match") and one["type"] == "missing" for one in errors):
+        # RFC 6585, section 3
+        return answer(428, "version_needed", "Say by If-Match which version of it you have read.")
     return of_http_error(
         invalid(FieldError(pointer=str(one["loc"][1]), code=one["type"]) for one in errors)
     )

@@ -61,7 +61,7 @@ class Part:
     responses={200: _FILE, 206: _PART}
     | document.answers(304, None, "Not changed.")
     | document.problems(401, 403, 404, 416),
-    openapi_extra=document.maybe_key(),
+    openapi_extra=document.may_show("operator"),
 )
 async def file(
     request: Request,
@@ -114,13 +114,14 @@ def _opened(base: Path, path: Path) -> BinaryIO:
         real = path.resolve(strict=True)
         if not real.is_relative_to(base.resolve()):
             raise NotFound
-        file = real.open("rb")
+        # A pipe that somebody put there must not keep us waiting for its other end.
+        handle = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         raise NotFound from None
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
         raise NotFound
-    return file
+    return os.fdopen(handle, "rb")
 
 
 async def _octets(file: BinaryIO, part: Part) -> AsyncIterator[bytes]:

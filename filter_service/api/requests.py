@@ -11,7 +11,13 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from filter_service.access import Scope
 from filter_service.api import document
-from filter_service.api.authority import Behind, key_of, maybe_key_of, own_secret
+from filter_service.api.authority import (
+    Behind,
+    SomeCredentials,
+    key_of,
+    maybe_key_of,
+    own_secret,
+)
 from filter_service.api.bodies import json_body, takes
 from filter_service.api.opendsr import (
     AppealForm,
@@ -49,7 +55,7 @@ _IDENTITY = _ONE + "/identities/{position}"
     )
     | document.answers(200, ReceiptAnswer, "Taken before; the same receipt.")
     | document.problems(401, 403, 409, 422),
-    openapi_extra=takes(RequestForm) | document.maybe_key(),
+    openapi_extra=takes(RequestForm) | document.may_show("machine"),
 )
 def submit(
     request: Request,
@@ -90,7 +96,7 @@ def submit(
     _ONE,
     response_model=StatusAnswer,
     responses=document.problems(401, 403, 404),
-    openapi_extra=document.with_secret(),
+    openapi_extra=document.needs("secret", "machine"),
 )
 def status(request: Request, service: Behind, request_id: RequestId) -> StatusAnswer:
     """Where a request stands."""
@@ -104,7 +110,7 @@ def status(request: Request, service: Behind, request_id: RequestId) -> StatusAn
     status_code=202,
     response_model=StatusAnswer,
     responses=document.problems(401, 403, 404, 409),
-    openapi_extra=document.with_secret(),
+    openapi_extra=document.needs("secret", "machine"),
 )
 def withdraw(request: Request, service: Behind, request_id: RequestId) -> StatusAnswer:
     """Take a request back.
@@ -137,7 +143,7 @@ def confirm(
     _IDENTITY + "/confirmations",
     response_model=IdentityConfirmed,
     responses=document.problems(401, 403, 404, 409, 422),
-    openapi_extra=takes(IdentitySecretForm) | document.maybe_secret(),
+    openapi_extra=takes(IdentitySecretForm) | document.may_show("secret", "machine"),
 )
 def confirm_identity(
     request: Request,
@@ -175,7 +181,7 @@ def confirm_identity(
     status_code=202,
     response_model=StatusAnswer,
     responses=document.problems(401, 403, 404, 409),
-    openapi_extra=document.with_secret(),
+    openapi_extra=document.needs("secret", "machine"),
 )
 def send_again(request: Request, service: Behind, request_id: RequestId) -> StatusAnswer:
     """Send another link to the contact address; an unconfirmed address gets one message a day."""
@@ -189,7 +195,7 @@ def send_again(request: Request, service: Behind, request_id: RequestId) -> Stat
     status_code=202,
     response_model=StatusAnswer,
     responses=document.problems(401, 403, 404, 409),
-    openapi_extra=document.with_secret(),
+    openapi_extra=document.needs("secret", "machine"),
 )
 def send_identity_again(
     request: Request, service: Behind, request_id: RequestId, position: Position
@@ -204,7 +210,7 @@ def send_identity_again(
     _IDENTITY + "/domain-challenge",
     response_model=DomainChallenge,
     responses=document.problems(401, 403, 404, 409),
-    openapi_extra=document.with_secret(),
+    openapi_extra=document.needs("secret", "machine"),
 )
 def domain_challenge(
     request: Request, service: Behind, request_id: RequestId, position: Position
@@ -228,7 +234,7 @@ def domain_challenge(
     _IDENTITY + "/domain-checks",
     response_model=StatusAnswer,
     responses=document.problems(401, 403, 404, 409, 422),
-    openapi_extra=document.with_secret(),
+    openapi_extra=document.needs("secret", "machine"),
 )
 async def check_domain(
     request: Request, service: Behind, request_id: RequestId, position: Position
@@ -249,11 +255,12 @@ async def check_domain(
     status_code=202,
     response_model=StatusAnswer,
     responses=document.problems(401, 403, 404, 409),
-    openapi_extra=takes(AppealForm) | document.with_secret(),
+    openapi_extra=takes(AppealForm) | document.needs("secret", "machine"),
 )
 def appeal(
     request: Request,
     service: Behind,
+    _: SomeCredentials,
     request_id: RequestId,
     form: Annotated[AppealForm, Depends(json_body(AppealForm))],
 ) -> StatusAnswer:

@@ -33,7 +33,6 @@ from filter_service.api.cases import (
     standing_answer,
 )
 from filter_service.api.parameters import RequestId
-from filter_service.api.problems import HttpError
 from filter_service.errors import Refusal, Unacceptable
 from filter_service.model import Reason
 
@@ -41,10 +40,12 @@ router = APIRouter(prefix="/v1", tags=["review"])
 _QUEUE = "/review/queue"
 _ONE = "/review/requests/{request_id}"
 _ETAG = {"ETag": "The version of the case."}
-_KEY = document.with_key()
+_KEY = document.needs("reviewer")
 
 
-@router.get(_QUEUE, response_model=Queue, responses=document.problems(401, 403), openapi_extra=_KEY)
+@router.get(
+    _QUEUE, response_model=Queue, responses=document.problems(401, 403, 422), openapi_extra=_KEY
+)
 def queue(
     service: Behind,
     _: Reviewer,
@@ -94,18 +95,13 @@ def decide(
     request_id: RequestId,
     reviewer: Reviewer,
     form: Annotated[DecisionForm, Depends(json_body(DecisionForm))],
-    if_match: Annotated[str | None, Header(pattern='^"[0-9]{1,9}"$')] = None,
+    if_match: Annotated[str, Header(pattern='^"[0-9]{1,9}"$')],
 ) -> StandingAnswer:
     """Accept some or all identities of a request, or refuse it.
 
     Where two reviewers must agree, the first one leaves it ``in_review`` with ``first_reviewer``.
     ``If-Match`` is needed: the ``ETag`` of the case as it was read.
     """
-    if if_match is None:
-        # RFC 6585, section 3
-        raise HttpError(
-            428, "version_needed", "Say by If-Match which version of the case you have read."
-        )
     version = int(if_match.strip('"'))
     standing = service.registry.review.decide(
         request_id, reviewer, outcomes(form), form.letter, version

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,7 +48,7 @@ def serve(app: ASGIApp, host: str, port: int, uds: Path | None = None) -> None:
         uds: a Unix socket to listen on as well, for the owner of its folder alone.
     """
     setup = config(app, host, port)
-    with listening(host, port, uds) as sockets:
+    with listening(host, port, uds) as sockets, _outliving_signals():
         uvicorn.Server(setup).run(sockets)
 
 
@@ -64,6 +66,20 @@ def listening(host: str, port: int, uds: Path | None = None) -> Iterator[list[so
             one.close()
         if uds is not None:
             uds.unlink(missing_ok=True)
+
+
+@contextmanager
+def _outliving_signals() -> Iterator[None]:
+    """The server ends at a signal and raises it once more; what stands around it must still be closed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.signal(one, lambda *_: None) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _private(path: Path) -> socket.socket:

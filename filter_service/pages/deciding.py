@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from filter.identifiers import PHRASES
 from filter_service.errors import Refusal
-from filter_service.model import OPEN, Evidence, EvidenceState, Identity, Reason, RequestKind, State
+from filter_service.model import OPEN, EvidenceState, Identity, Reason, RequestKind, State
 from filter_service.pages.errors import PageRoute
 from filter_service.pages.forms import Form
 from filter_service.pages.history import history
@@ -91,7 +91,9 @@ def decide(
         if one.decision not in {"accept", "refuse"}
     ]
     version = form.one("version")
-    if problems or not version.isdigit():
+    if not (version.isascii() and version.isdigit()):
+        problems.append(Problem("decide", t("review.no_version")))
+    if problems:
         return _case(request, site, reviewer, request_id, problems=problems, typed=typed, form=form)
     before = site.registry.store.case(request_id).standing.state
     try:
@@ -265,18 +267,17 @@ def _case(
         may_erase=state not in OPEN and case.file is not None,
         approved_first=case.standing.first_reviewer == reviewer.reviewer,
         is_second=case.standing.first_reviewer is not None,
-        needs_two=any(_needs_two(one) for one in looked),
+        needs_two=any(_needs_two(case.kind, one) for one in identities),
         barred=barred and state in OPEN,
         most_message=MOST_MESSAGE,
     )
 
 
-def _needs_two(one: Looked) -> bool:
+def _needs_two(kind: RequestKind, one: Identity) -> bool:
     """Whether two reviewers must accept an identity; the registry decides, this only says so before."""
-    unproven = one.identity.evidence_state != EvidenceState.CONFIRMED
-    return one.identity.kind in PHRASES or (
-        one.identity.evidence == Evidence.TWO_REVIEWERS and unproven
-    )
+    if kind is RequestKind.RIGHTSHOLDER:
+        return one.evidence_state != EvidenceState.CONFIRMED
+    return one.kind in PHRASES
 
 
 def _preview(site: Site, case: Case, one: Identity) -> Shown | None:

@@ -21,6 +21,7 @@ _DOUBTS = {
     Reason.ORDINARY_WORDS: "words",
     Reason.SINGLE_WORD: "words",
     Reason.NAME_OF_WORDS: "words",
+    Reason.SHORT_TEXT: "too_short",
     Reason.PLACE: "place",
     Reason.DATE: "place",
     Reason.LANGUAGE_NAME: "place",

@@ -22,8 +22,12 @@ from filter_service.review import MOST_MESSAGE
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _STATUS = "/{language:language}/status/{request_id:uuid}/{secret:secret}"
-_DONE = frozenset({"again", "withdrawn", "appealed", "code", "domain"})
+_DONE = frozenset({"again", "withdrawn", "appealed", "code", "domain", "answered"})
 _CODED = frozenset({Evidence.TEXT_MESSAGE, Evidence.LETTER})
+
+
+class _Unfit(Refusal):
+    """Words that cannot be taken; ``str()`` says why, in the language of the page."""
 
 
 class Step(NamedTuple):
@@ -130,21 +134,24 @@ def appeal(
 ) -> Response:
     """Ask for another reviewer."""
     text = form.one("text")
-    t = catalogue(language)
-    wrong = None
-    if not text:
-        wrong = t("problem.text_empty")
-    elif len(text) > MOST_MESSAGE:
-        wrong = t("problem.message", most=MOST_MESSAGE)
-    if wrong is not None:
-        view = site.registry.status(request_id, secret)
-        problem = Problem("appeal", wrong)
-        return _shown(request, site, language, view, secret, problem=problem, appeal=text)
 
     def work() -> StatusView:
-        return site.registry.appeal(request_id, secret, text)
+        return site.registry.appeal(request_id, secret, _words(language, text))
 
-    return _do(request, site, language, request_id, secret, work, "appealed", "withdraw")
+    return _do(request, site, language, request_id, secret, work, "appealed", "appeal", text)
+
+
+@router.post(f"{_STATUS}/answer")
+def answer(
+    request: Request, site: PageSite, language: str, request_id: UUID, secret: str, form: Sent
+) -> Response:
+    """Say something to an objection."""
+    text = form.one("text")
+
+    def work() -> StatusView:
+        return site.registry.answer(request_id, secret, _words(language, text))
+
+    return _do(request, site, language, request_id, secret, work, "answered", "answer", text)
 
 
 @router.api_route(f"{_STATUS}/withdraw", methods=PAGE)
@@ -185,6 +192,7 @@ def _do(
     work: Callable[[], StatusView],
     done: str,
     field: str,
+    typed: str = "",
 ) -> Response:
     """Do something, then show the page of the request: by a GET, so that it can be loaded again."""
     try:
@@ -192,7 +200,10 @@ def _do(
     except Refusal as error:
         view = site.registry.status(request_id, secret)
         text = catalogue(language).known(f"refusals.{error.code}", "refusals.other")
-        return _shown(request, site, language, view, secret, problem=Problem(field, text))
+        if isinstance(error, _Unfit):
+            text = str(error)
+        problem = Problem(field, text)
+        return _shown(request, site, language, view, secret, problem=problem, typed=typed)
     headers = HEADERS | {"Cache-Control": PERSONAL}
     return RedirectResponse(f"{_path(language, request_id, secret)}?done={done}#done", 303, headers)
 
@@ -206,7 +217,7 @@ def _shown(
     *,
     done: str = "",
     problem: Problem | None = None,
-    appeal: str = "",
+    typed: str = "",
 ) -> Response:
     state = view.standing.state
     now = site.registry.now
@@ -229,8 +240,8 @@ def _shown(
         and now < view.standing.due
         and not view.erased,
         may_confirm=state is State.UNVERIFIED and not view.contact_confirmed and not view.erased,
-        appeal=appeal,
-        most_message=MOST_MESSAGE,
+        may_answer=state is State.OBJECTED and not view.erased,
+        typed=typed,
     )
 
 
@@ -248,6 +259,20 @@ def _detail(site: Site, view: StatusView, one: dict[str, object]) -> dict[str, o
         "may_enter": waits and evidence in _CODED and one["evidence_state"] == EvidenceState.SENT,
         "challenge": challenge,
     }
+
+
+def _words(language: str, text: str) -> str:
+    """What somebody wrote, if it is neither nothing nor too much.
+
+    Raises:
+        _Unfit: it is.
+    """
+    t = catalogue(language)
+    if not text:
+        raise _Unfit("empty", t("problem.text_empty"))
+    if len(text) > MOST_MESSAGE:
+        raise _Unfit("too_long", t("problem.message", most=MOST_MESSAGE))
+    return text
 
 
 def _path(language: str, request_id: UUID, secret: str) -> str:

@@ -140,9 +140,13 @@ def _check(
             "name": t(f"kinds.{row.kind}.name" if is_person else f"scopes.{row.kind}"),
             "file": row.audience or explained.usual_file(row.kind) if is_person else "corpus",
             "evidence": evidence_for(draft.kind, row.kind).value,
-            "preview": previews.shown(site.service, row.kind, row.value) if is_person else None,
+            "preview": previews.shown(
+                site.service, row.kind, row.value, spelt=number < previews.SPELT
+            )
+            if is_person
+            else None,
         }
-        for row in draft.rows
+        for number, row in enumerate(draft.rows)
     ]
     return site.page(
         request,

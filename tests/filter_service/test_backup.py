@@ -129,3 +129,43 @@ def test_a_backup_is_never_written_over(life: Life, tmp_path: Path) -> None:
     backup.backup(life.registry, tmp_path)
     with pytest.raises(UnusableFolder, match="exists already"):
         backup.backup(life.registry, tmp_path)
+
+
+def test_keys_older_than_the_database_lose_nothing(life: Life, tmp_path: Path) -> None:
+    """What was never destroyed is not erased by a mistake."""
+    keys = backup.backup_keys(life.registry, tmp_path / "keys")
+    jane = life.accepted()
+    path = backup.backup(life.registry, tmp_path / "backups")
+    before = (life.folder / "keys" / "data.keys").read_bytes()
+    with pytest.raises(UnusableFolder, match="older than"):
+        restored(life, path, keys)
+    assert (life.folder / "keys" / "data.keys").read_bytes() == before
+    assert [one.name for one in life.folder.glob(".restoring*")] == []
+    assert restored(life, path) == 0
+    assert life.state(jane) == "accepted"
+
+
+def test_keys_of_another_master_key_replace_nothing(life: Life, tmp_path: Path) -> None:
+    life.accepted()
+    keys = backup.backup_keys(life.registry, tmp_path / "keys")
+    path = backup.backup(life.registry, tmp_path / "backups")
+    life.registry.close()
+    for one in life.folder.glob(f"{DATABASE}*"):
+        one.unlink()
+    before = (life.folder / "keys" / "data.keys").read_bytes()
+    with pytest.raises(UnusableFolder, match="master key"):
+        backup.restore(life.folder, path, keys, bytes(32))
+    assert (life.folder / "keys" / "data.keys").read_bytes() == before
+    assert restored(life, path) == 0
+
+
+def test_a_log_that_is_not_there_is_not_passed_over(life: Life, tmp_path: Path) -> None:
+    path = backup.backup(life.registry, tmp_path / "backups")
+    with pytest.raises(UnusableFolder, match=r"name a destroyed\.log"):
+        restored(life, path, None, (tmp_path / "mistyped.log",))
+    assert restored(life, path) == 0
+
+
+def test_what_is_not_a_backup_of_keys_is_left_alone(life: Life, tmp_path: Path) -> None:
+    (tmp_path / "keys-of-the-house").mkdir()
+    assert backup.drop_old_keys(tmp_path, life.clock.now, 30) == []

@@ -213,6 +213,8 @@ def test_custodians_sign_elsewhere(folder: Path, tmp_path: Path) -> None:
         (["create-key", "emperor", "--who", "x"], "Roles are"),
         (["create-key", "reviewer", "--who", "x", "--scope", "bundle"], "may have: review"),
         (["revoke-key", "nothing"], "no id of a key"),
+        (["withdraw", "nothing"], "no id of a request"),
+        (["withdraw", "7b1c6a52-8e0f-4c3a-9f67-2f0f2f6b1d11"], "no such resource"),
         (["backup", "--out", "/proc/nowhere"], "cannot be written"),
         (["restore", "--database", "nothing"], "is no backup"),
         (["make-keys", "/proc/nowhere"], "cannot be written"),

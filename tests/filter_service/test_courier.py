@@ -227,3 +227,35 @@ def test_a_callback_that_is_refused_holds_nobody_up(tmp_path: Path, life: Life) 
     assert life.registry.database.rows("SELECT channel FROM messages WHERE failed") == [
         ("callback",)
     ]
+
+
+def test_a_refused_part_has_its_own_answer(life: Life, courier: Courier, tmp_path: Path) -> None:
+    asked = [("email", "r@example.org", None), ("name", "Jane Doebler-Zgraggen", None)]
+    one = life.submit(asked, "r@example.org")
+    life.confirm(one)
+    courier.carry()
+    for path in (tmp_path / "outbox").iterdir():
+        path.unlink()
+    outcomes = [
+        Outcome(0, accepted=True),
+        Outcome(1, accepted=False, reason=Reason.INSUFFICIENT_VERIFICATION),
+    ]
+    life.registry.review.decide(one.request_id, "ada", outcomes, "We saw no document.")
+    assert courier.carry() == 2
+    refusal = next(
+        str(m.get_content())
+        for m in letters(tmp_path / "outbox")
+        if "authority" in str(m.get_content())
+    )
+    assert "J… D…" in refusal
+    assert "r…@e….org" not in refusal
+    assert "We saw no document." in refusal
+    assert "/request" in refusal
+
+
+def test_a_dismissed_objection_is_told(life: Life, courier: Courier, tmp_path: Path) -> None:
+    one = life.accepted([("email", "r@example.org", None)], "r@example.org")
+    life.registry.review.object(one.request_id, "It is mine.", "reviewer:ada")
+    life.registry.review.decide_objection(one.request_id, "cy", upheld=False)
+    courier.carry()
+    assert "stays listed" in texts(tmp_path / "outbox").replace("\r\n", " ")

@@ -149,10 +149,10 @@ def test_a_full_release_waits_for_nobody(life: Life) -> None:
     assert life.registry.releases.compile().release == "2027.1.0"
 
 
-@pytest.mark.parametrize("release", ["2026.1.0", "2026.2.0", "2026.3.0", "nonsense"])
+@pytest.mark.parametrize("release", ["2026.1.0", "2026.2.0", "2026.3.0", "2027.2.0", "nonsense"])
 def test_releases_that_cannot_come(life: Life, release: str) -> None:
     life.release("2026.2.0")
-    with pytest.raises(Exception, match=r"newer release|not a release"):
+    with pytest.raises(Exception, match=r"newer release|not a release|of this half-year"):
         life.registry.releases.compile(release)
 
 
@@ -287,3 +287,45 @@ def test_an_optout_reaches_the_corpus(life: Life, tmp_path: Path) -> None:
     assert life.state(receipt) == "published"
     life.registry.withdraw(receipt.request_id, receipt.secret)
     assert verdicts() == [False] * 5
+
+
+def test_files_of_older_releases_are_not_kept(life: Life) -> None:
+    """They list people who have withdrawn since."""
+    first = life.release()
+    second = life.release()
+    assert not life.registry.releases.path(first, "operators").exists()
+    assert life.registry.releases.path(second, "operators").exists()
+
+
+def test_sites_do_not_make_a_patch_that_dates_a_person(life: Life) -> None:
+    life.release()
+    for n in range(19):
+        site = life.submit([("domain", f"s{n}.example.org", None)], "s@example.org", RequestKind.RIGHTSHOLDER)
+        token = life.registry.store.token("contact", site.request_id, 1)
+        life.registry.confirm_contact(site.request_id, token)
+        life.accept(site)
+    life.accepted()
+    life.clock.forward(days=28)
+    with pytest.raises(Unacceptable, match="at least 20 persons"):
+        life.registry.releases.compile()
+
+
+def test_a_signed_release_goes_out_although_somebody_withdrew(life: Life) -> None:
+    jane = life.accepted()
+    made = life.registry.releases.compile()
+    life.registry.withdraw(jane.request_id, jane.secret)
+    life.registry.releases.check_publishable(made.release, signed=True)
+    life.registry.releases.enter_published(made.release)
+    assert said(life, life.release(), "operators") == TEXT
+
+
+def test_a_trail_whose_end_was_cut_off_is_found_by_a_release(life: Life) -> None:
+    from filter_service.errors import UnusableFolder
+
+    life.accepted()
+    life.release()
+    life.registry.verify_audit()
+    life.registry.database.write(lambda t: t.write("DELETE FROM audit WHERE number > 2"))
+    life.reopen()
+    with pytest.raises(UnusableFolder):
+        life.registry.verify_audit()

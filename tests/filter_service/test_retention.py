@@ -41,11 +41,17 @@ def test_a_closed_case_goes_after_three_years_and_its_entry_stays(life: Life) ->
     life.clock.forward(days=3 * 365, seconds=-1)
     assert retention.run(life.registry).erased == 0
     life.clock.forward(days=1)
-    assert retention.run(life.registry).erased == 1
+    assert retention.run(life.registry).erased == 2
     assert life.registry.status(refused.request_id, refused.secret).erased
-    # What is published is not closed: its owner must still be able to take it back.
+    # The entry stays apart from its case: it is found, and its owner can still take it back.
+    assert life.registry.status(jane.request_id, jane.secret).erased
     assert life.state(jane) == "published"
     assert len(list(life.registry.store.listed())) == 2
+    assert life.registry.review.find("email", "jane.doe@example.org", "ada") == [jane.request_id]
+    life.registry.withdraw(jane.request_id, jane.secret)
+    life.release("2029.2.0")
+    assert list(life.registry.store.listed()) == []
+    assert life.state(jane) == "removed"
 
 
 def test_a_rejected_request_waits_for_its_appeal(life: Life) -> None:

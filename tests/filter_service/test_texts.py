@@ -71,7 +71,7 @@ def test_the_texts_of_the_design() -> None:
     assert set(LANGUAGES) == {"de", "fr", "it", "rm", "en"}
     assert set(NAMES) == {
         "confirm", "code_sms", "code_letter", "receipt", "extension", "accepted", "refused", "published",
-        "withdrawn", "removed", "appeal_received", "objection", "operator_key",
+        "withdrawn", "removed", "appeal_received", "objection", "objection_dismissed", "operator_key",
     }  # fmt: skip
 
 

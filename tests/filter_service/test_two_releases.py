@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,18 +23,16 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Life, Bundle
         for n in range(130)
     ]
     first = life.release()
+    kept = life.folder / "first.safetensors"
+    shutil.copy(life.registry.releases.path(first, "public"), kept)
     for receipt in receipts[:10]:
         life.registry.withdraw(receipt.request_id, receipt.secret)
     for n in range(130, 160):
         life.accepted([("email", f"p{n}@example.org", None)], f"p{n}@example.org")
     second = life.release()
-    yield (
-        life,
-        *(
-            Bundle.open(life.registry.releases.path(one, "public"), verify=True, now=life.clock.now)
-            for one in (first, second)
-        ),
-    )
+    newest = life.registry.releases.path(second, "public")
+    bundles = [Bundle.open(path, verify=True, now=life.clock.now) for path in (kept, newest)]
+    yield life, bundles[0], bundles[1]
     life.close()
 
 

@@ -48,6 +48,7 @@ _VALUES: Mapping[str, frozenset[str]] = MappingProxyType(
         "removed": frozenset({"number", "release"}),
         "appeal_received": frozenset({"number", "deadline", "status_link"}),
         "objection": frozenset({"number", "letter", "deadline", "status_link"}),
+        "objection_dismissed": frozenset({"number", "status_link"}),
         "operator_key": frozenset({"operator", "link", "valid_until"}),
     }
 )

@@ -265,9 +265,10 @@ class Registry:
         def work(transaction: Transaction) -> StatusView | None:
             case = self.store.case(request_id, transaction)
             one = _identity(case, position)
-            if one.evidence_state == EvidenceState.CONFIRMED:
-                return self._view(case)
-            if one.secret is None or one.evidence_state != EvidenceState.SENT:
+            confirmed = one.evidence_state == EvidenceState.CONFIRMED
+            if one.secret is None:
+                if confirmed:
+                    return None  # in another way: there is no right secret
                 raise WrongState("nothing_sent", "Nothing was sent to this identifier yet.")
             if transaction.now >= datetime.fromisoformat(one.secret["expires"]):
                 raise WrongState("too_late", "This link or code is too old: ask for a new one.")
@@ -280,7 +281,10 @@ class Registry:
                 one.secret["attempts"] += 1
                 self.store.save_case(transaction, case)
                 return None
-            one.evidence_state, one.secret = EvidenceState.CONFIRMED, None
+            if confirmed:
+                return self._view(case)
+            # The secret stays: who repeats it gets the same answer, and nobody else does.
+            one.evidence_state = EvidenceState.CONFIRMED
             self.store.save_case(transaction, case)
             transaction.audit("person", "identity_confirmed", request_id, position=position)
             return self._view(case)

@@ -22,7 +22,7 @@ from filter_service.model import (
     Standing,
     State,
 )
-from filter_service.review import MOST_MESSAGE, Outcome
+from filter_service.review import Outcome
 from filter_service.store import Case
 
 Refused = Literal[
@@ -110,12 +110,6 @@ class ExtensionForm(Form):
     """Why a decision takes longer, in words."""
 
     words: Words = ""
-
-
-class ObjectionForm(Form):
-    """What a third party says."""
-
-    text: str = Field(min_length=1, max_length=MOST_MESSAGE)
 
 
 class ObjectionDecisionForm(Form):
@@ -206,6 +200,7 @@ class CaseView(StandingAnswer):
     message: str
     appeal: str
     objections: list[str]
+    answer: str = Field(description="Of the asker, to an objection.")
     letter: str
 
 
@@ -299,5 +294,6 @@ def case_view(case: Case) -> CaseView:
         message=file.message if file else "",
         appeal=file.appeal if file else "",
         objections=file.objections if file else [],
+        answer=file.answer if file else "",
         letter=file.letter if file else "",
     )

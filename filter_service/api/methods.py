@@ -14,7 +14,10 @@ _TRIED = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Methods:
-    """Serves ``HEAD`` as ``GET`` without content, and ``OPTIONS`` by what the routes say (RFC 9110, 9.3)."""
+    """Serves ``HEAD`` as ``GET``, and ``OPTIONS`` by what the routes say (RFC 9110, section 9.3).
+
+    That the answer to ``HEAD`` has no content is for the server to see to.
+    """
 
     def __init__(self, app: ASGIApp, routes: FastAPI) -> None:
         self.app = app
@@ -35,8 +38,6 @@ class Methods:
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 405:
                 MutableHeaders(raw=message["headers"])["Allow"] = self._allowed(scope)
-            if method == "HEAD" and message["type"] == "http.response.body":
-                message = {**message, "body": b""}
             await send(message)
 
         if method != "HEAD":

@@ -273,8 +273,8 @@ class IdentityConfirmed(BaseModel):
     evidence_state: EvidenceState
 
 
-class AppealForm(Form):
-    """Why another reviewer should decide."""
+class WordsForm(Form):
+    """What somebody has to say."""
 
     text: str = Field(min_length=1, max_length=MOST_MESSAGE)
 

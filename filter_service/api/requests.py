@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Annotated
 from uuid import UUID
 
@@ -20,7 +19,6 @@ from filter_service.api.authority import (
 )
 from filter_service.api.bodies import json_body, takes
 from filter_service.api.opendsr import (
-    AppealForm,
     DnsChallenge,
     DomainChallenge,
     FileChallenge,
@@ -32,6 +30,7 @@ from filter_service.api.opendsr import (
     RequestForm,
     StatusAnswer,
     TokenForm,
+    WordsForm,
     receipt_answer,
     status_answer,
 )
@@ -40,6 +39,7 @@ from filter_service.errors import NotFound, Unacceptable, WrongState
 from filter_service.evidence.domain_control import LABEL, PATH
 from filter_service.model import Evidence, EvidenceState, RequestKind
 from filter_service.registry import Registry, Submission
+from filter_service.store import same
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
 _ONE = "/{request_id}"
@@ -154,7 +154,7 @@ def confirm_identity(
 ) -> IdentityConfirmed:
     """Show that an identity is the asker's, with what was sent to it.
 
-    The token of a link suffices, once. A code of eight digits needs the request's secret beside it, so
+    The token of a link suffices. A code of eight digits needs the request's secret beside it, so
     that nobody else can use up the attempts.
     """
     registry = service.registry
@@ -255,19 +255,39 @@ async def check_domain(
     status_code=202,
     response_model=StatusAnswer,
     responses=document.problems(401, 403, 404, 409),
-    openapi_extra=takes(AppealForm) | document.needs("secret", "machine"),
+    openapi_extra=takes(WordsForm) | document.needs("secret", "machine"),
 )
 def appeal(
     request: Request,
     service: Behind,
     _: SomeCredentials,
     request_id: RequestId,
-    form: Annotated[AppealForm, Depends(json_body(AppealForm))],
+    form: Annotated[WordsForm, Depends(json_body(WordsForm))],
 ) -> StatusAnswer:
     """Ask for another reviewer, within 30 days of a refusal, once."""
     registry = service.registry
     secret = own_secret(request, registry, request_id)
     return status_answer(registry.appeal(request_id, secret, form.text), registry.settings)
+
+
+@router.post(
+    _ONE + "/answers",
+    status_code=202,
+    response_model=StatusAnswer,
+    responses=document.problems(401, 403, 404, 409),
+    openapi_extra=takes(WordsForm) | document.needs("secret", "machine"),
+)
+def answer(
+    request: Request,
+    service: Behind,
+    _: SomeCredentials,
+    request_id: RequestId,
+    form: Annotated[WordsForm, Depends(json_body(WordsForm))],
+) -> StatusAnswer:
+    """Say something to a third party's objection, before it is decided."""
+    registry = service.registry
+    secret = own_secret(request, registry, request_id)
+    return status_answer(registry.answer(request_id, secret, form.text), registry.settings)
 
 
 def _identities(form: RequestForm) -> list[tuple[str, str, str | None]]:
@@ -296,4 +316,4 @@ def _link_opens(registry: Registry, request_id: UUID, position: int, token: str)
     one = identities[position]
     if one.secret is None or Evidence(one.evidence) is not Evidence.LINK:
         return False
-    return hmac.compare_digest(registry.outgoing.identity_secret(case, position), token)
+    return same(registry.outgoing.identity_secret(case, position), token)

@@ -23,7 +23,6 @@ from filter_service.api.cases import (
     Found,
     IdentifierForm,
     ObjectionDecisionForm,
-    ObjectionForm,
     Queue,
     StandingAnswer,
     TrailHead,
@@ -32,6 +31,7 @@ from filter_service.api.cases import (
     queue_item,
     standing_answer,
 )
+from filter_service.api.opendsr import WordsForm
 from filter_service.api.parameters import RequestId
 from filter_service.errors import Refusal, Unacceptable
 from filter_service.model import Reason
@@ -133,13 +133,13 @@ def extend(
     _ONE + "/objections",
     response_model=StandingAnswer,
     responses=document.problems(401, 403, 404, 409),
-    openapi_extra=takes(ObjectionForm) | _KEY,
+    openapi_extra=takes(WordsForm) | _KEY,
 )
 def object_to(
     service: Behind,
     request_id: RequestId,
     reviewer: Reviewer,
-    form: Annotated[ObjectionForm, Depends(json_body(ObjectionForm))],
+    form: Annotated[WordsForm, Depends(json_body(WordsForm))],
 ) -> StandingAnswer:
     """Enter the objection of a third party to what is listed."""
     standing = service.registry.review.object(request_id, form.text, f"reviewer:{reviewer}")
@@ -162,6 +162,18 @@ def decide_objection(
     standing = service.registry.review.decide_objection(
         request_id, reviewer, upheld=form.upheld, letter=form.letter
     )
+    return standing_answer(request_id, standing)
+
+
+@router.post(
+    _ONE + "/withdrawals",
+    response_model=StandingAnswer,
+    responses=document.problems(401, 403, 404, 409),
+    openapi_extra=_KEY,
+)
+def withdraw(service: Behind, request_id: RequestId, reviewer: Reviewer) -> StandingAnswer:
+    """Take a request back for somebody who lost its secret, and was identified otherwise."""
+    standing = service.registry.review.withdraw(request_id, f"reviewer:{reviewer}")
     return standing_answer(request_id, standing)
 
 

@@ -50,6 +50,12 @@ def short_status(request: Request, site: PageSite, request_id: UUID, secret: str
     return _redirect(f"/{language}/status/{request_id}/{secret}")
 
 
+@router.api_route("/status/{request_id:uuid}", methods=PAGE)
+def short_code(request: Request, request_id: UUID) -> Response:
+    """The address that stands in a letter beside a code."""
+    return _redirect(f"/{_asked(request)}/status/{request_id}")
+
+
 @router.api_route("/operators/{access_id:uuid}/{token:secret}", methods=PAGE)
 def short_operator(request: Request, access_id: UUID, token: str) -> Response:
     """An operator's link, without a language."""
@@ -110,6 +116,12 @@ def identity_confirmed(
 def code_page(request: Request, site: PageSite, language: str) -> Response:
     """The form for codes from letters and text messages."""
     return _code(request, site, language, "", [])
+
+
+@router.api_route("/{language:language}/status/{request_id:uuid}", methods=PAGE)
+def code_page_of(request: Request, site: PageSite, language: str, request_id: UUID) -> Response:
+    """The same with the number filled in; for any number, known or not."""
+    return _code(request, site, language, str(request_id), [])
 
 
 @router.post("/{language:language}/code")

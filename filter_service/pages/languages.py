@@ -6,6 +6,17 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from filter_service.model import LANGUAGES
 
+PLACES = (
+    "request",
+    "rightsholders",
+    "status",
+    "releases",
+    "operators",
+    "figures",
+    "privacy",
+    "code",
+)
+"""Pages that everybody may begin with."""
 DEFAULT = "de"
 """For browsers that ask for none of ours."""
 
@@ -24,9 +35,14 @@ class _Secret(_Language):
     regex = "[0-9a-f]{32}"
 
 
+class _Place(_Language):
+    regex = "|".join(PLACES)
+
+
 # Whatever else stands in such a place belongs to no route, and gets the page of any unknown path.
 register_url_convertor("language", _Language())
 register_url_convertor("secret", _Secret())
+register_url_convertor("place", _Place())
 
 
 def preferred(accept_language: str) -> str:

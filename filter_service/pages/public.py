@@ -26,6 +26,14 @@ def root(request: Request) -> Response:
     return RedirectResponse(f"/{language}/", 307, headers)
 
 
+@router.api_route("/{name:place}", methods=PAGE)
+def without_language(request: Request, name: str) -> Response:
+    """To a page whose address says nothing of a language, as in our e-mails."""
+    language = languages.preferred(request.headers.get("accept-language", ""))
+    headers = HEADERS | {"Cache-Control": PUBLIC, "Vary": "Accept-Language"}
+    return RedirectResponse(f"/{language}/{name}", 307, headers)
+
+
 @router.api_route("/{language:language}", methods=PAGE)
 def without_slash(language: str) -> Response:
     """To the first page."""

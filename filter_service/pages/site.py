@@ -36,7 +36,7 @@ HEADERS = {
 }
 PERSONAL = "no-store"
 PUBLIC = "public, max-age=300"
-_MENU = ("request", "rightsholders", "status", "releases", "operators", "figures", "privacy")
+_MENU = tuple(place for place in languages.PLACES if place != "code")
 
 
 @dataclass(frozen=True)

@@ -362,7 +362,9 @@ def test_a_code_is_good_for_fifteen_minutes_and_five_attempts(life: Life) -> Non
     life.clock.now -= SECOND
     code = sent(life, receipt, "code")[-1]["values"]["code"].replace(" ", "")
     assert attempt(f" {code[:2]} {code[2:]}\n").identities[1]["evidence_state"] == "confirmed"
-    assert attempt("anything").identities[1]["evidence_state"] == "confirmed"
+    assert attempt(code).identities[1]["evidence_state"] == "confirmed"
+    with pytest.raises(NotFound):
+        attempt(wrong)  # who does not know it learns nothing
 
 
 def test_attempts_at_a_code_count_though_they_come_at_once(life: Life) -> None:
@@ -535,6 +537,14 @@ def test_a_confirmed_domain_needs_one_reviewer_everything_else_two(life: Life) -
             again = life.registry.review.decide(receipt.request_id, "bob", outcomes)
             assert again.state is State.ACCEPTED
         life.clock.forward(days=1)
+    # Nor does something seen by who refused count for one who accepts on appeal.
+    receipt = life.submit(SITES[2:3], kind=RequestKind.RIGHTSHOLDER)
+    life.confirm(receipt)
+    no = Outcome(0, accepted=False, reason=Reason.OTHER, seen=True)
+    life.registry.review.decide(receipt.request_id, "ada", [no])
+    life.registry.appeal(receipt.request_id, receipt.secret, "Please.")
+    yes = [Outcome(0, accepted=True, seen=True)]
+    assert life.registry.review.decide(receipt.request_id, "bob", yes).state is State.APPEALED
 
 
 # -- the end of it --------------------------------------------------------------------------------

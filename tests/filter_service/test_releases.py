@@ -300,7 +300,9 @@ def test_files_of_older_releases_are_not_kept(life: Life) -> None:
 def test_sites_do_not_make_a_patch_that_dates_a_person(life: Life) -> None:
     life.release()
     for n in range(19):
-        site = life.submit([("domain", f"s{n}.example.org", None)], "s@example.org", RequestKind.RIGHTSHOLDER)
+        site = life.submit(
+            [("domain", f"s{n}.example.org", None)], "s@example.org", RequestKind.RIGHTSHOLDER
+        )
         token = life.registry.store.token("contact", site.request_id, 1)
         life.registry.confirm_contact(site.request_id, token)
         life.accept(site)

@@ -141,11 +141,12 @@ def test_neither_master_key_nor_signing_keys_lie_in_the_folder(tmp_path: Path) -
     inside = replace(PRODUCTION, master_key_file=str(tmp_path / "keys" / "master.key"))
     with pytest.raises(UnsafeSettings, match="outside"):
         check(inside, tmp_path)
-    around = tmp_path / ".." / tmp_path.name / "master.key"
-    (tmp_path / "link").symlink_to(tmp_path)
-    for path in (around, tmp_path / "link" / "master.key"):
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    for path in (tmp_path / "link" / "master.key", tmp_path / "x" / ".." / "registry" / "key"):
         with pytest.raises(UnsafeSettings, match="outside"):
-            check(replace(PRODUCTION, master_key_file=str(path)), tmp_path)
+            check(replace(PRODUCTION, master_key_file=str(path)), folder)
     (tmp_path / "offline-keys").mkdir()
     with pytest.raises(UnsafeSettings, match="offline-keys"):
         check(PRODUCTION, tmp_path)

@@ -1,6 +1,6 @@
 """Durable submissions a second over HTTP, by clients that keep their connections.
 
-    python benchmarks/registry.py [--clients 16] [--seconds 10]
+    python benchmarks/registry.py [--clients 16] [--seconds 10] [--rate 200] [--compile]
 
 A server of its own process serves a new registry in a temporary folder: encryption, audit trail and
 ``fdatasync`` as in production, log to nowhere. Each client sends one request after another, each of another
@@ -49,8 +49,39 @@ class Times:
         )
 
 
-def serve(told: Connection, folder: str) -> None:
+def compiling(folder: Path) -> None:
+    """Build releases of 20,000 made-up persons, one after the other, as a registry does."""
+    import zlib
+
+    from filter.compile import secrets_of
+    from filter.identifiers import IdentifierKind
+    from filter_service.compile_worker import built
+
+    entries = []
+    for number in range(20_000):
+        text = f"person{number}@mail{number % 977}.example"
+        kind = IdentifierKind.EMAIL
+        hashes = {secret: zlib.crc32(secret.encode()) for secret in secrets_of(kind, text, ("CH",))}
+        entries.append({"kind": kind, "text": text, "audience": "public", "hashes": hashes})
+    plan = {
+        "files": {one: str(folder / f"{one}.safetensors") for one in ("public", "operators")},
+        "release": "2026.2.0",
+        "kdf": "standard",
+        "family": "load",
+        "salt": bytes(16).hex(),
+        "decoys": bytes(32).hex(),
+        "regions": ["CH"],
+        "audit": None,
+        "previous": {},
+    }
+    while True:
+        built(plan, entries)
+
+
+def serve(told: Connection, folder: str, compile_too: bool) -> None:
     """Serve a new registry, and tell port and key."""
+    import threading
+
     import uvicorn
 
     from filter_service.access import Role, Scope
@@ -71,6 +102,8 @@ def serve(told: Connection, folder: str) -> None:
             Role.MACHINE, "Load", "admin", scopes=[Scope.SUBMIT]
         )
         app = create_app(service, log=log_to(nowhere))
+        if compile_too:
+            threading.Thread(target=compiling, args=(Path(folder),), daemon=True).start()
         told.send((sockets[0].getsockname()[1], key))
         logging.disable(logging.INFO)
         uvicorn.Server(config(app)).run(sockets)
@@ -111,8 +144,10 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, octets
     return int(lines[0].split()[1])
 
 
-async def client(port: int, requests: Iterator[bytes], expected: int, until: float) -> list[float]:
-    """Send one after another until it is time."""
+async def client(
+    port: int, requests: Iterator[bytes], expected: int, until: float, every_s: float
+) -> list[float]:
+    """Send one after another until it is time; not more often than every so many seconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     times = []
     for octets in requests:
@@ -124,13 +159,14 @@ async def client(port: int, requests: Iterator[bytes], expected: int, until: flo
         times.append(done - begun)
         if done > until:
             break
+        await asyncio.sleep(max(0.0, begun + every_s - done))
     writer.close()
     await writer.wait_closed()
     return times
 
 
 async def load(
-    server: psutil.Process, port: int, key: str, clients: int, seconds: float
+    server: psutil.Process, port: int, key: str, clients: int, seconds: float, rate: float
 ) -> tuple[Times, Times]:
     """Submit, then read."""
     ids: list[str] = []
@@ -152,7 +188,10 @@ async def load(
     for expected, made in ((201, submissions), (200, lambda _: reads())):
         begun, cpu_before_s = time.perf_counter(), sum(server.cpu_times()[:2])
         answers = await asyncio.gather(
-            *(client(port, made(number), expected, begun + seconds) for number in range(clients))
+            *(
+                client(port, made(number), expected, begun + seconds, clients / rate if rate else 0)
+                for number in range(clients)
+            )
         )
         times = [one for mine in answers for one in mine]
         over_s = time.perf_counter() - begun
@@ -165,17 +204,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--compile", action="store_true", help="build releases at the same time")
+    parser.add_argument("--rate", type=float, default=0, help="submissions a second of all clients")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         here, there = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
-        server = context.Process(target=serve, args=(there, f"{folder}/registry"))
+        server = context.Process(target=serve, args=(there, f"{folder}/registry", options.compile))
         server.start()
         try:
             port, key = here.recv()
             process = psutil.Process(server.pid)
             submitted, read = asyncio.run(
-                load(process, port, key, options.clients, options.seconds)
+                load(process, port, key, options.clients, options.seconds, options.rate)
             )
         finally:
             server.terminate()

@@ -334,6 +334,7 @@ class Releases:
                 SELECT request_id FROM requests
                 WHERE state = ? AND NOT EXISTS (
                     SELECT 1 FROM claims WHERE claims.request_id = requests.request_id)
+                AND changed <= (SELECT compiled FROM releases WHERE release = ?)
                 OR state = ? AND EXISTS (
                     SELECT 1 FROM claims WHERE claims.request_id = requests.request_id)
                 AND NOT EXISTS (
@@ -342,6 +343,7 @@ class Releases:
                 LIMIT ?
                 """,
                 State.REMOVAL_DUE.value,
+                release,
                 State.ACCEPTED.value,
                 release,
                 _STEP,

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import uvicorn
-
 from filter.errors import InputError
 from filter_service.api.app import create_app
-from filter_service.api.serving import config, listening
+from filter_service.api.serving import listening, run
 from filter_service.commands import CommandSocket
 from filter_service.errors import UnsafeSettings
-from filter_service.pages import add_to
+from filter_service.pages import add_to, writes
 from filter_service.service import Service
 from filter_service.settings import load, master_key
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class _Server(uvicorn.Server):
-    """Ends in order on SIGINT and SIGTERM, and does not raise them again behind that."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Ask to end; a second signal asks for it at once."""
-        before = {one: signal.signal(one, self.handle_exit) for one in _SIGNALS}
-        try:
-            yield
-        finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
 
 
 def serve(folder: Path, host: str, port: int, says: Callable[[str], None]) -> None:
@@ -71,10 +51,11 @@ def serve(folder: Path, host: str, port: int, says: Callable[[str], None]) -> No
                     )
                 app = create_app(service)
                 add_to(app, service)
+                app.state.writing.append(writes)
                 commands = CommandSocket(service)
                 service.start()
                 try:
-                    _Server(config(app, host, port)).run(sockets)
+                    run(app, sockets)
                 finally:
                     commands.close()
     except OSError as error:

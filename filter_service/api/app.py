@@ -57,9 +57,12 @@ def create_app(service: Service, *, log: Log | None = None, local_metrics: bool 
     # Its documentation would load scripts from elsewhere; /openapi.json is for the reader's own tools.
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     known: list[Callable[[Scope], UUID | None]] = []
+    writing: list[Callable[[Scope], bool]] = []
     app.state.service = service
     app.state.known_callers = known
     """Pages add here how they know who has signed in; such a caller is counted by key, not by address."""
+    app.state.writing = writing
+    """Pages add here which steps of a form change nothing, however they are sent."""
     app.state.metrics = Metrics(service)
     app.state.local_metrics = local_metrics
     app.state.slow = anyio.CapacityLimiter(_SLOW_AT_ONCE)
@@ -76,7 +79,11 @@ def create_app(service: Service, *, log: Log | None = None, local_metrics: bool 
     app.add_middleware(BodyLimit)
     app.add_middleware(Methods, routes=app)
     app.add_middleware(
-        Limited, service=service, clients=Clients(settings.trusted_proxies), known=known
+        Limited,
+        service=service,
+        clients=Clients(settings.trusted_proxies),
+        known=known,
+        writing=writing,
     )
     app.add_middleware(OwnHost, base_url=settings.base_url)
     app.add_middleware(Observed, metrics=app.state.metrics, log=log or log_to())

@@ -94,13 +94,18 @@ class Limited:
         service: Service,
         clients: Clients,
         known: list[Callable[[Scope], UUID | None]],
+        writing: list[Callable[[Scope], bool]],
     ) -> None:
-        """``known`` tell who signed in otherwise than by a key in a header."""
+        """``known`` tell who signed in otherwise than by a key in a header.
+
+        A request counts as a write if its method is one and all of ``writing`` say so.
+        """
         limits = service.registry.settings.limits
         self.app = app
         self._access = service.registry.access
         self._clients = clients
         self._known = known
+        self._writing = writing
         self._writes = Rate("writes", limits.requests_an_hour_by_address, 3600)
         self._reads = Rate("reads", limits.reads_a_minute_by_address, 60)
         self._keys = Rate("key", limits.requests_a_minute_by_key, 60)
@@ -116,7 +121,7 @@ class Limited:
         if known is not None:
             rate, who = self._keys, str(known)
         else:
-            rate = self._reads if scope["method"] in READING else self._writes
+            rate = self._writes if self._writes_something(scope) else self._reads
             who = client.counted_as
         allowance = rate.take(who)
         # draft-ietf-httpapi-ratelimit-headers-10, sections 3 and 4
@@ -138,6 +143,9 @@ class Limited:
             await send(message)
 
         await self.app(scope, receive, counted)
+
+    def _writes_something(self, scope: Scope) -> bool:
+        return scope["method"] not in READING and all(says(scope) for says in self._writing)
 
     def _who(self, scope: Scope) -> UUID | None:
         token = bearer(scope)

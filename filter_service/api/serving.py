@@ -47,9 +47,14 @@ def serve(app: ASGIApp, host: str, port: int, uds: Path | None = None) -> None:
         port: 0 for any.
         uds: a Unix socket to listen on as well, for the owner of its folder alone.
     """
-    setup = config(app, host, port)
-    with listening(host, port, uds) as sockets, _outliving_signals():
-        uvicorn.Server(setup).run(sockets)
+    with listening(host, port, uds) as sockets:
+        run(app, sockets)
+
+
+def run(app: ASGIApp, sockets: list[socket.socket]) -> None:
+    """Serve on sockets that listen, until asked to end."""
+    with _outliving_signals():
+        uvicorn.Server(config(app)).run(sockets)
 
 
 @contextmanager

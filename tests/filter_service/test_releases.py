@@ -315,10 +315,15 @@ def test_sites_do_not_make_a_patch_that_dates_a_person(life: Life) -> None:
 def test_a_signed_release_goes_out_although_somebody_withdrew(life: Life) -> None:
     jane = life.accepted()
     made = life.registry.releases.compile()
+    life.clock.forward(minutes=1)
     life.registry.withdraw(jane.request_id, jane.secret)
     life.registry.releases.check_publishable(made.release, signed=True)
     life.registry.releases.enter_published(made.release)
+    assert said(life, made.release, "operators") != TEXT
+    assert life.state(jane) == "removal_due", "this release holds it still"
+    life.clock.forward(minutes=1)
     assert said(life, life.release(), "operators") == TEXT
+    assert life.state(jane) == "removed"
 
 
 def test_a_trail_whose_end_was_cut_off_is_found_by_a_release(life: Life) -> None:

@@ -66,6 +66,7 @@ def compiling(folder: Path) -> None:
     plan = {
         "files": {one: str(folder / f"{one}.safetensors") for one in ("public", "operators")},
         "release": "2026.2.0",
+        "now": "2026-07-01T00:00:00+00:00",
         "kdf": "standard",
         "family": "load",
         "salt": bytes(16).hex(),

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ def built(plan: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> dict
     """Build the files of a release in a process of its own.
 
     Args:
-        plan: ``files`` (audience -> path), ``release``, ``kdf``, ``family``, ``salt`` and ``decoys`` (hex),
-            ``regions``, ``audit``, ``previous`` (audience -> release and hash).
+        plan: ``files`` (audience -> path), ``release``, ``now`` (ISO 8601), ``kdf``, ``family``, ``salt``
+            and ``decoys`` (hex), ``regions``, ``audit``, ``previous`` (audience -> release and hash).
         entries: ``kind``, ``text``, ``audience``, ``hashes`` of each.
 
     Returns:
@@ -81,7 +82,8 @@ def main() -> None:
         )
         bundle.write(Path(path))
         assert bundle.report is not None
-        manifest = Bundle.open(path, verify=True).manifest
+        now = datetime.fromisoformat(plan["now"])
+        manifest = Bundle.open(path, verify=True, now=now).manifest
         result[audience] = {
             "content_sha256": manifest["content_sha256"],
             "valid_until": manifest["valid_until"],

@@ -14,8 +14,10 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+from filter.bundle import Bundle
+from filter.errors import InputError
 from filter.release import parsed
 from filter_service import entries, notes, workflow
 from filter_service.audit import Head
@@ -126,14 +128,17 @@ class Releases:
         head = self.database.head
         before = self.published()
         folder = self.folder / release
-        draft = self.folder / f".{release}.partial"
+        # A name of its own: the process of an earlier attempt may still be writing.
+        draft = self.folder / f".{release}.{uuid4().hex}"
         private_folder(self.folder)
-        shutil.rmtree(draft, ignore_errors=True)
+        for left in self.folder.glob(".*"):
+            shutil.rmtree(left, ignore_errors=True)
         private_folder(draft)
         audiences = (Audience.PUBLIC, Audience.OPERATORS)
         plan = {
             "files": {a.value: str(draft / f"lethe-{a.value}.safetensors") for a in audiences},
             "release": release,
+            "now": self.database.clock().isoformat(),
             "kdf": self.store.settings.kdf,
             "family": self.store.settings.family,
             "salt": self.store.salt.hex(),
@@ -224,6 +229,10 @@ class Releases:
         found = self.get(release)
         if found.published is not None:
             raise WrongState("published", "This release is published already.")
+        if not self.files_fit(found):
+            raise WrongState(
+                "files", "Its files are not those that were compiled: compile it again."
+            )
         gone = self.database.row(
             "SELECT count(*) FROM members LEFT JOIN listed USING (listed_id) "
             "WHERE release = ? AND (listed.listed_id IS NULL OR due_out)",
@@ -234,6 +243,18 @@ class Releases:
                 "withdrawn_since", "Somebody has withdrawn since it was compiled: compile it again."
             )
         return found
+
+    def files_fit(self, found: Release) -> bool:
+        """Whether the files of a release are there and whole; a crash while compiling may leave others."""
+        try:
+            for audience, digest in found.digests.items():
+                path = self.path(found.release, audience)
+                bundle = Bundle.open(path, verify=True, now=self.database.clock())
+                if bundle.manifest["content_sha256"] != digest:
+                    return False
+        except InputError:
+            return False
+        return True
 
     def enter_published(self, release: str) -> int:
         """Write down that a release is out, and tell everybody concerned; how many were.

@@ -336,3 +336,14 @@ def test_a_trail_whose_end_was_cut_off_is_found_by_a_release(life: Life) -> None
     life.reopen()
     with pytest.raises(UnusableFolder):
         life.registry.verify_audit()
+
+
+def test_other_files_than_were_compiled_are_not_published(life: Life) -> None:
+    """As a crash leaves them between two compilations."""
+    first = life.registry.releases.compile()
+    kept = life.registry.releases.path(first.release, "public").read_bytes()
+    life.accepted()
+    second = life.registry.releases.compile()
+    life.registry.releases.path(second.release, "public").write_bytes(kept)
+    with pytest.raises(WrongState, match="compile it again"):
+        life.registry.releases.check_publishable(second.release)

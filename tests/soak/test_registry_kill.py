@@ -17,6 +17,7 @@ import duckdb
 import pytest
 
 from filter_service.database import STAGING
+from filter_service.errors import WrongState
 from filter_service.model import State
 from filter_service.registry import Registry
 from filter_service.settings import Settings
@@ -81,13 +82,17 @@ def user(number):
 def keeper():
     rng = random.Random(seed)
     for count in range(10**6):
-        what = rng.randrange(4)
+        what = rng.randrange(6)
         if what == 0:
             registry.database.compact()
         elif what == 1:
             registry.database.backup(folder / f"backup-{seed}-{count}.duckdb")
         elif what == 2:
             registry.store.reconcile()
+        elif what == 3:
+            registry.releases.compile(urgent="always")
+        elif what == 4:
+            list(registry.releases.optouts())
         else:
             registry.database.verify_audit()
 
@@ -131,6 +136,7 @@ def reached(registry: Registry, request_id: UUID) -> int:
         State.ACCEPTED: 3,
         State.REJECTED: 3,
         State.WITHDRAWN: 4,
+        State.REMOVAL_DUE: 4,  # a compiled release holds it
     }[case.standing.state]
 
 
@@ -199,6 +205,14 @@ def backups_are_whole(folder: Path) -> int:
     return count
 
 
+def releases_are_whole(registry: Registry) -> None:
+    """A release that is written down has the files that it says, or is not published."""
+    for one in registry.releases.all():
+        if not registry.releases.files_fit(one):
+            with pytest.raises(WrongState, match="compile it again"):
+                registry.releases.check_publishable(one.release)
+
+
 def test_a_registry_killed_over_and_over(tmp_path: Path, scale: float) -> None:
     rng = random.Random(11)
     folder = tmp_path / "registry"
@@ -217,6 +231,7 @@ def test_a_registry_killed_over_and_over(tmp_path: Path, scale: float) -> None:
             for request_id, step in done.items():
                 assert reached(registry, request_id) == step, "an older one has changed"
             done |= {one: reached(registry, one) for one in fresh}
+            releases_are_whole(registry)
         assert list((folder / STAGING).iterdir()) == []
         backups += backups_are_whole(folder)
         # And after a clean end the same again.

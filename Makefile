@@ -45,6 +45,8 @@ bench: $(VENV)/.dev  ## Measurements, printed as ratios
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/matching.py
 	$(BIN)/python benchmarks/costs.py
+	$(BIN)/python benchmarks/registry.py
+	$(BIN)/python benchmarks/registry.py --rate 200 --compile
 
 format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff format .

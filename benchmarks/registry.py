@@ -16,6 +16,7 @@ import asyncio
 import json
 import logging
 import multiprocessing
+import random
 import statistics
 import tempfile
 import time
@@ -49,20 +50,26 @@ class Times:
         )
 
 
-def compiling(folder: Path) -> None:
-    """Build releases of 20,000 made-up persons, one after the other, as a registry does."""
+def listed() -> list[dict[str, object]]:
+    """What 20,000 made-up persons had listed, with the hashes that a registry keeps of it."""
     import zlib
 
     from filter.compile import secrets_of
     from filter.identifiers import IdentifierKind
-    from filter_service.compile_worker import built
 
-    entries = []
+    entries: list[dict[str, object]] = []
     for number in range(20_000):
         text = f"person{number}@mail{number % 977}.example"
         kind = IdentifierKind.EMAIL
         hashes = {secret: zlib.crc32(secret.encode()) for secret in secrets_of(kind, text, ("CH",))}
         entries.append({"kind": kind, "text": text, "audience": "public", "hashes": hashes})
+    return entries
+
+
+def compiling(folder: Path, entries: list[dict[str, object]]) -> None:
+    """Build releases one after the other, as a registry does."""
+    from filter_service.compile_worker import built
+
     plan = {
         "files": {one: str(folder / f"{one}.safetensors") for one in ("public", "operators")},
         "release": "2026.2.0",
@@ -83,12 +90,10 @@ def serve(told: Connection, folder: str, compile_too: bool) -> None:
     """Serve a new registry, and tell port and key."""
     import threading
 
-    import uvicorn
-
     from filter_service.access import Role, Scope
-    from filter_service.api import config, create_app
+    from filter_service.api import create_app
     from filter_service.api.logs import log_to
-    from filter_service.api.serving import listening
+    from filter_service.api.serving import listening, run
     from filter_service.service import Service
     from filter_service.settings import Limits, Settings
 
@@ -104,10 +109,10 @@ def serve(told: Connection, folder: str, compile_too: bool) -> None:
         )
         app = create_app(service, log=log_to(nowhere))
         if compile_too:
-            threading.Thread(target=compiling, args=(Path(folder),), daemon=True).start()
+            threading.Thread(target=compiling, args=(Path(folder), listed()), daemon=True).start()
         told.send((sockets[0].getsockname()[1], key))
         logging.disable(logging.INFO)
-        uvicorn.Server(config(app)).run(sockets)
+        run(app, sockets)
 
 
 def submission(number: str) -> tuple[str, bytes]:
@@ -151,6 +156,9 @@ async def client(
     """Send one after another until it is time; not more often than every so many seconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     times = []
+    # Spread over the first interval, so that they do not all come at once.
+    due = time.perf_counter() + every_s * random.random()
+    await asyncio.sleep(max(0.0, due - time.perf_counter()))
     for octets in requests:
         begun = time.perf_counter()
         status = await ask(reader, writer, octets)
@@ -160,7 +168,8 @@ async def client(
         times.append(done - begun)
         if done > until:
             break
-        await asyncio.sleep(max(0.0, begun + every_s - done))
+        due += every_s
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
     writer.close()
     await writer.wait_closed()
     return times

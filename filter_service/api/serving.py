@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from filter_service.api.logs import LOGGING
 _TO_FINISH_S = 20
 """For requests that are under way when the server is asked to end."""
 _KEEP_ALIVE_S = 30
+_SWITCH_S = 0.0005
 
 
 def config(app: ASGIApp, host: str = "127.0.0.1", port: int = 8000) -> uvicorn.Config:
@@ -53,6 +55,8 @@ def serve(app: ASGIApp, host: str, port: int, uds: Path | None = None) -> None:
 
 def run(app: ASGIApp, sockets: list[socket.socket]) -> None:
     """Serve on sockets that listen, until asked to end."""
+    # A request passes through several threads: each waits so long for one that computes.
+    sys.setswitchinterval(_SWITCH_S)
     with _outliving_signals():
         uvicorn.Server(config(app)).run(sockets)
 

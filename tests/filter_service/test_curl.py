@@ -100,6 +100,34 @@ def test_a_life_by_the_page(served: Served, tmp_path: Path) -> None:
     # A name needs two reviewers: the first decision leaves it in review.
     assert decided["state"] == "in_review"
     assert decided["first_reviewer"] is not None
+    made = lethe(
+        "registry", "create-key", "reviewer", "--who", "y", "--folder", served.folder, "--json"
+    )
+    second = decide.replace('"3"', f'"{int(version[1].strip(chr(34))) + 1}"')
+    decided = json.loads(run(served, second, ID=request_id, KEY=json.loads(made)["key"]))
+    assert decided["state"] == "accepted"
+
+    got = tmp_path / "got"
+    made = lethe(
+        "registry", "create-key", "operator", "--who", "z", "--folder", served.folder, "--json"
+    )
+    (tmp_path / "key").write_text(json.loads(made)["key"])
+    get = ["bundle", "get", f"{served.url}/releases", "--dir", got, "--audience", "operators"]
+    get += ["--key", tmp_path / "key", "--allow-testing"]
+    get += ["--root", served.folder / "published" / "root.json"]
+    said = "Jane Doebler-Zgraggen has janet.doe@example.org."
+
+    def filtered() -> str:
+        lethe("registry", "compile", "--folder", served.folder, "--urgent", "a test")
+        lethe("registry", "publish", "--folder", served.folder)
+        lethe(*get)
+        bundle = got / "lethe-operators.safetensors"
+        return lethe("filter", "scan", "--bundle", bundle, stdin=said)
+
+    assert filtered() == "[name removed] has [email removed]."
+    assert json.loads(run(served, status, **names))["request_status"] == "completed"
     gone = json.loads(run(served, withdraw, **names))
     assert gone["subject_request_id"] == request_id
+    assert json.loads(run(served, status, **names))["request_status"] == "in_progress"
+    assert filtered() == said
     assert json.loads(run(served, status, **names))["request_status"] == "cancelled"

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from filter import Bundle, OutputFilter
 from filter_service.model import LANGUAGES, RequestKind, State
 
 SERIOUS = {"serious", "critical"}
@@ -291,6 +292,16 @@ class Keyboard:
 
 
 @pytest.mark.parametrize("tab", [{"viewport": {"width": 1280, "height": 900}}], indirect=True)
+def released(world: Any, text: str) -> str:
+    """What the next release makes of a text."""
+    releases = world.registry.releases
+    made = releases.compile(urgent="a test")
+    releases.check_publishable(made.release)
+    releases.enter_published(made.release)
+    bundle = Bundle.open(releases.path(made.release, "operators"), now=world.registry.now)
+    return OutputFilter(bundle).redact(text).text
+
+
 def test_the_life_of_a_request_by_keyboard(tab: Any, world: Any, chromium: Any) -> None:
     person = Keyboard(tab)
     tab.goto(f"{world.base_url}/en/")
@@ -362,12 +373,17 @@ def test_the_life_of_a_request_by_keyboard(tab: Any, world: Any, chromium: Any) 
 
     tab.goto(status)
     assert "We have seen your passport." in tab.locator("main").inner_text()
+    said = "Jane Doebler-Zgraggen has jane.doebler@example.org."
+    assert released(world, said) == "[name removed] has [email removed]."
+    tab.reload()
+    assert "a published release of the filter holds it" in tab.locator("main").inner_text()
     person.press("#withdraw")
     assert person.heading == "Withdraw your request?"
     person.press("button.danger")
     assert person.focused("e.id") == "done"
     assert "Your request is withdrawn" in tab.locator("#done").inner_text()
-    assert world.registry.store.case(number).standing.state is State.WITHDRAWN
+    assert released(world, said) == said
+    assert world.registry.store.case(number).standing.state is State.REMOVED
     assert list(world.registry.store.listed("WHERE kind = 'name'")) == []
 
 

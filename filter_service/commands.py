@@ -204,6 +204,10 @@ def run(folder: Path, command: str, **arguments: object) -> Answer:
     Raises:
         InputError: what the command refuses.
     """
+    if not folder.is_dir():
+        raise UnusableFolder(
+            f"There is no folder {folder}: name the registry's, or make one with lethe registry serve."
+        )
     if (folder / SOCKET).exists():
         answer = _asked(folder, {"command": command, "arguments": arguments})
         if answer is not None:

@@ -22,7 +22,14 @@ from filter_service import entries, workflow
 from filter_service.access import Keys
 from filter_service.audit import Head
 from filter_service.database import Database, Transaction
-from filter_service.errors import Conflict, NotFound, TooMany, Unacceptable, WrongState
+from filter_service.errors import (
+    Conflict,
+    NotFound,
+    TooMany,
+    Unacceptable,
+    UnusableFolder,
+    WrongState,
+)
 from filter_service.keyring import KeyRing, private_folder
 from filter_service.messages.masking import masked
 from filter_service.model import (
@@ -134,8 +141,13 @@ class Registry:
         Raises:
             UnusableFolder, UnsafeSettings: says what to do.
         """
-        private_folder(folder)
-        folder.chmod(0o700)
+        try:
+            private_folder(folder)
+            folder.chmod(0o700)
+        except OSError as error:
+            raise UnusableFolder(
+                f"{folder} cannot be used ({error.strerror}): name a folder for the registry."
+            ) from None
         settings = settings or load(folder)
         private_folder(folder / "keys")
         master, _ = master_key(settings, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,31 +35,32 @@ def serve(folder: Path, host: str, port: int, says: Callable[[str], None]) -> No
         raise UnsafeSettings(
             "A development set-up listens on this machine only: set production = true in settings.toml."
         )
-    try:
-        with listening(host, port) as sockets:
-            found = sockets[0].getsockname()[1]
+    with ExitStack() as stack:
+        try:
+            sockets = stack.enter_context(listening(host, port))
+        except OSError as error:
+            raise InputError(
+                f"{host}:{port} cannot be listened on ({error.strerror}): choose another --port."
+            ) from None
+        found = sockets[0].getsockname()[1]
+        if not settings.production:
+            shown = f"[{host}]" if ":" in host else host
+            settings = replace(settings, base_url=f"http://{shown}:{found}")
+        with Service.open(folder, settings) as service:
+            _, key = master_key(settings, folder)
+            says(f"Lethe's registry in {folder} at {settings.base_url}, until Ctrl-C.")
             if not settings.production:
-                shown = f"[{host}]" if ":" in host else host
-                settings = replace(settings, base_url=f"http://{shown}:{found}")
-            with Service.open(folder, settings) as service:
-                _, key = master_key(settings, folder)
-                says(f"Lethe's registry in {folder} at {settings.base_url}, until Ctrl-C.")
-                if not settings.production:
-                    says(
-                        "This is a development set-up: its keys were made here and lie beside the data "
-                        f"({key or 'environment'}), messages go to {folder / 'outbox'}, and nothing "
-                        "is encrypted on the way. docs/registry.md says what production needs."
-                    )
-                app = create_app(service)
-                add_to(app, service)
-                app.state.writing.append(writes)
-                commands = CommandSocket(service)
-                service.start()
-                try:
-                    run(app, sockets)
-                finally:
-                    commands.close()
-    except OSError as error:
-        raise InputError(
-            f"{host}:{port} cannot be listened on ({error.strerror}): choose another --port."
-        ) from None
+                says(
+                    "This is a development set-up: its keys were made here and lie beside the data "
+                    f"({key or 'environment'}), messages go to {folder / 'outbox'}, and nothing "
+                    "is encrypted on the way. docs/registry.md says what production needs."
+                )
+            app = create_app(service)
+            add_to(app, service)
+            app.state.writing.append(writes)
+            commands = CommandSocket(service)
+            service.start()
+            try:
+                run(app, sockets)
+            finally:
+                commands.close()

@@ -176,7 +176,8 @@ def master_key(settings: Settings, folder: Path) -> tuple[bytes, Path | None]:
         path = Path(settings.master_key_file)
     else:
         path = folder / "keys" / "master.key"
-        if not path.exists() and not settings.production:
+        fresh = not (folder / "keys" / "data.keys").exists()
+        if fresh and not path.exists() and not settings.production:
             private_folder(path.parent)
             write_private(path, os.urandom(KEY_BYTES).hex().encode() + b"\n")
     try:

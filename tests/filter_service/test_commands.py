@@ -249,3 +249,21 @@ def test_a_serving_process_that_dies_midway(folder: Path) -> None:
         with pytest.raises(UnusableFolder, match="stopped midway"):
             commands.run(folder, "status")
         thread.join()
+
+
+def test_a_mistyped_folder_makes_no_registry(folder: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "mistyped"
+    assert "There is no folder" in lethe("registry", "status", "--folder", nowhere, code=2)
+    assert not nowhere.exists()
+    file = folder / "settings.toml"
+    assert "name a folder" in lethe("registry", "serve", "--folder", file, "--port", 0, code=2)
+
+
+def test_a_lost_master_key_is_not_replaced(folder: Path) -> None:
+    """Another one in its place would hide that it is lost."""
+    lethe("registry", "create-key", "machine", "--who", "x", "--folder", folder)
+    key = folder / "keys" / "master.key"
+    key.unlink()
+    said = lethe("registry", "status", "--folder", folder, code=2)
+    assert "make it available" in said
+    assert not key.exists()

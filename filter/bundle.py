@@ -203,9 +203,16 @@ class Bundle:
         return cls._from(octets, str(path), verify=verify, now=now)
 
     @classmethod
-    def from_bytes(cls, octets: bytes, *, verify: bool = True, now: datetime | None = None) -> Self:
-        """The same from memory."""
-        return cls._from(memoryview(octets), "The bundle", verify=verify, now=now)
+    def from_bytes(
+        cls,
+        octets: bytes,
+        *,
+        verify: bool = True,
+        now: datetime | None = None,
+        name: str = "The bundle",
+    ) -> Self:
+        """The same from memory; ``name`` stands in messages."""
+        return cls._from(memoryview(octets), name, verify=verify, now=now)
 
     @classmethod
     def _from(cls, octets: memoryview, name: str, *, verify: bool, now: datetime | None) -> Self:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +19,7 @@ from filter.questions import Answer, Asker, Budget, Question, merged
 from filter.reading import Reading, read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from filter.bundle import Bundle
@@ -84,6 +86,34 @@ class OutputFilter:
     def redact_batch(self, texts: Sequence[str]) -> list[Redaction]:
         """The same for many texts; a slow hash is computed once for all of them."""
         return self._redact(list(texts), [0] * len(texts))
+
+    def within(self, slow_hashes: int) -> OutputFilter:
+        """The same filter with another budget."""
+        other = copy(self)
+        other.policy = replace(self.policy, slow_hashes=slow_hashes)
+        return other
+
+    def exempting(self, texts: Iterable[str], at_most: int) -> OutputFilter:
+        """The same filter, but for identifiers of recognised kinds that stand whole in these texts.
+
+        Args:
+            texts: what its readers have written themselves, so that they learn nothing from it.
+            at_most: distinct identifiers that are let through, the first ones; whoever writes down
+                a whole list must not learn which of it is said.
+        """
+        secrets: dict[str, None] = {}
+        for reading in read_all(list(texts)):
+            for found in candidates.find(
+                reading.text(), self.asker.recognised, self.bundle.regions
+            ):
+                secrets[self.bundle.secret(found.kind, found.value)] = None
+                if len(secrets) > at_most:
+                    break
+        if not secrets:
+            return self
+        other = copy(self)
+        other.asker = self.asker.exempting(list(secrets)[:at_most])
+        return other
 
     def stream(self, context: str = "", *, background: Executor | None = None) -> StreamFilter:
         """A filter for text that comes in pieces.

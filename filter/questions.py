@@ -50,13 +50,20 @@ class Answer(NamedTuple):
 class Asker:
     """Which questions to ask of a bundle under a policy, and what counts as yes."""
 
-    def __init__(self, bundle: Bundle, policy: FilterPolicy) -> None:
+    def __init__(
+        self, bundle: Bundle, policy: FilterPolicy, exempt: frozenset[str] = frozenset()
+    ) -> None:
         self.bundle = bundle
+        self._policy = policy
         self.recognised = bundle.kinds & policy.kinds
         self.kinds = policy.kinds
-        self._exempt = {
+        self._exempt = exempt.union(
             secret for kind, text in policy.exempt for secret in _exempt_secrets(bundle, kind, text)
-        }
+        )
+
+    def exempting(self, secrets: Iterable[str]) -> Asker:
+        """The same questions but those of which the slow hash would be taken of one of these."""
+        return Asker(self.bundle, self._policy, self._exempt.union(secrets))
 
     def of_candidate(self, candidate: Candidate) -> Question | None:
         """The question of a recognised kind; `None` where it is exempt."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from filter.errors import InputError, LetheError
-from filter.output_filter import CONTEXT
+from filter.output_filter import CONTEXT, Match
 from filter.questions import Answer, Budget, Question, merged
 from filter.stream_islands import IslandTracker
 from filter.stream_phrases import PhraseTracker
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from filter.output_filter import OutputFilter
 
+
+Piece = str | Match
+"""What a stream hands out: text, or what was removed."""
 
 _KEPT = 4096
 """Characters of the reading that are kept before the oldest are forgotten."""
@@ -57,8 +60,12 @@ class StreamFilter:
         """Granted or not, in the order of the text; not answered."""
         self._seen: set[Question] = set()
         self._answers: list[Answer] = []
+        self._ahead: list[Piece] = []
+        """What `look_ahead` has decided."""
         self._out = 0
         """Offset into the raw text up to which everything was handed out or removed."""
+        self._end: int | None = None
+        """Offset behind the last character that may go out, once that is known."""
         self._finished = False
         self._failed = False
         if context := context[-CONTEXT:]:
@@ -75,11 +82,89 @@ class StreamFilter:
         """Questions removed undecided so far, being beyond the budget."""
         return self._budget.undecided
 
+    @property
+    def held(self) -> int:
+        """Code points that were taken and neither handed out nor removed."""
+        end = self._reading.raw_end if self._end is None else self._end
+        return max(0, end - self._out)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether slow hashes in the background are still to be awaited."""
+        return bool(self._asked)
+
+    @property
+    def past_context(self) -> bool:
+        """Whether nothing can be found any more that begins in the context."""
+        open_ = self._answers or self._asked or self._waiting
+        return self._out > self._reading.context and not open_
+
+    def unfiltered_rest(self) -> str:
+        """End the stream; the text that it held comes back as it is.
+
+        For a stream that only guards the seam between its context and a text that another one has
+        filtered already, once it is `past_context`.
+        """
+        self._check()
+        self._finished = True
+        reading = self._reading
+        return reading.raw(self._out, reading.raw_end)
+
     def push(self, text: str) -> str:
         """Take the next piece; returns what may go out now, which may be text of earlier pieces.
 
         An empty piece only looks whether slow hashes in the background are done.
         """
+        return self._joined(self.pieces(text))
+
+    def pieces(self, text: str) -> list[Piece]:
+        """As `push`, but a `Match` stands where a marker would.
+
+        Its offsets count from the beginning of the stream; one that begins in the context has a
+        negative ``start``.
+        """
+        if self._end is not None:
+            raise InputError("This stream is cut: only text to look ahead in may follow.")
+        return self._pieces(text)
+
+    def look_ahead(self, text: str) -> bool:
+        """Read on behind the end of what may go out, to decide about what stands before it.
+
+        After the first call nothing can be pushed any more, and `finish` hands out nothing of the
+        text given here. Returns whether something before the end is still undecided.
+        """
+        if self._end is None:
+            self._end = self._reading.raw_end
+        self._ahead += self._pieces(text)
+        return self._out < self._end
+
+    def finish(self, *, truncated: bool = False) -> str:
+        """The rest.
+
+        Args:
+            truncated: the text was cut off, not ended. An identifier of a recognised kind that it
+                ends in goes too, and a phrase that is past its half-length checkpoint.
+        """
+        return self._joined(self.last_pieces(truncated=truncated))
+
+    def last_pieces(self, *, truncated: bool = False) -> list[Piece]:
+        """As `finish`, with matches as in `pieces`."""
+        if self._finished:
+            return []
+        self._check()
+        self._failed = True
+        if truncated:
+            # Before what might have become an encoded character is taken for text.
+            self._answers += self._cut_off()
+        self._feed(self._reading.finish())
+        self._islands.finish()
+        if self._phrases is not None:
+            self._phrases.finish()
+        said = self._ahead + self._release(wait=True)
+        self._failed, self._finished = False, True
+        return said
+
+    def _pieces(self, text: str) -> list[Piece]:
         if self._finished:
             raise InputError("This stream is finished: open another one for more text.")
         self._check()
@@ -91,27 +176,11 @@ class StreamFilter:
             self._failed = True
             raise
 
-    def finish(self, *, truncated: bool = False) -> str:
-        """The rest.
-
-        Args:
-            truncated: the text was cut off, not ended. An identifier of a recognised kind that it
-                ends in goes too, and a phrase that is past its half-length checkpoint.
-        """
-        if self._finished:
+    def _joined(self, pieces: list[Piece]) -> str:
+        if not pieces:
             return ""
-        self._check()
-        self._failed = True
-        if truncated:
-            # Before what might have become an encoded character is taken for text.
-            self._answers += self._cut_off()
-        self._feed(self._reading.finish())
-        self._islands.finish()
-        if self._phrases is not None:
-            self._phrases.finish()
-        said = self._release(wait=True)
-        self._failed, self._finished = False, True
-        return said
+        markers = self._markers
+        return "".join([p if isinstance(p, str) else markers[p.kind] for p in pieces])
 
     def _check(self) -> None:
         """After an error nothing is known for sure any more, so nothing goes out any more."""
@@ -129,7 +198,7 @@ class StreamFilter:
             self._phrases.advance(first)
         self._islands.advance()
 
-    def _release(self, *, wait: bool) -> str:
+    def _release(self, *, wait: bool) -> list[Piece]:
         """Ask what can be asked, then hand out what nothing holds back."""
         reading = self._reading
         hold = self._islands.hold
@@ -200,34 +269,44 @@ class StreamFilter:
             self._answers.append(Answer(start, end, question.kind, reason))
         self._asked = left
 
-    def _text_to(self, limit: int) -> str:
+    def _text_to(self, limit: int) -> list[Piece]:
         """Raw text up to ``limit``, its closed answers replaced; what is open stays."""
         reading = self._reading
         if not self._answers:
             if limit <= self._out:
-                return ""
-            text = reading.raw(self._out, limit)
-            self._out = limit
-            return text
+                return []
+            return self._plain(limit)
         answers = merged(self._answers)
-        parts: list[str] = []
+        pieces: list[Piece] = []
+        context = reading.context
         for number, answer in enumerate(answers):
             if answer.end > limit:
                 self._answers = answers[number:]
                 if answer.start < limit:
                     # Still growing. What it covers is gone already and need not be kept.
-                    parts.append(reading.raw(self._out, answer.start))
+                    pieces += self._plain(answer.start)
                     self._out = limit
                 break
             if answer.end <= self._out:
                 continue  # within the context
-            parts += (reading.raw(self._out, answer.start), self._markers[answer.kind])
+            pieces += self._plain(answer.start)
+            if self._end is None or answer.start < self._end:
+                pieces.append(
+                    answer._replace(start=answer.start - context, end=answer.end - context)
+                )
             self._out = answer.end
         else:
             self._answers = []
-        parts.append(reading.raw(self._out, limit))
+        pieces += self._plain(limit)
         self._out = max(self._out, limit)
-        return "".join(parts)
+        return pieces
+
+    def _plain(self, limit: int) -> list[Piece]:
+        """Raw text up to ``limit``, but none behind the end of what may go out."""
+        end = limit if self._end is None or limit < self._end else self._end
+        text = self._reading.raw(self._out, end) if end > self._out else ""
+        self._out = max(self._out, limit)
+        return [text] if text else []
 
     def _cut_off(self) -> list[Answer]:
         """What stands open at the end of a text that was cut off."""

@@ -54,6 +54,122 @@ def test_the_same_behind_a_context(
     assert streamed(output_filter, text, sizes, context) == whole
 
 
+def pieced(text: str, sizes: list[int]) -> list[str]:
+    out, at, turn = [], 0, 0
+    while at < len(text):
+        size = sizes[turn % len(sizes)]
+        out.append(text[at : at + size])
+        at += size
+        turn += 1
+    return out
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts, texts, cuts)
+def test_pieces_tell_what_was_removed_and_where(
+    output_filter: OutputFilter, context: str, text: str, sizes: list[int]
+) -> None:
+    stream = output_filter.stream(context)
+    pieces = [piece for part in pieced(text, sizes) for piece in stream.pieces(part)]
+    pieces += stream.last_pieces()
+    whole = output_filter.redact(text, context)
+    found = [piece for piece in pieces if not isinstance(piece, str)]
+    assert [m._replace(start=max(m.start, 0)) for m in found] == list(whole.matches)
+    markers = output_filter.policy.markers
+    assert "".join(p if isinstance(p, str) else markers[p.kind] for p in pieces) == whole.text
+    at = 0
+    for piece in pieces:
+        if isinstance(piece, str):
+            assert text[at : at + len(piece)] == piece
+            at += len(piece)
+        else:
+            assert at == max(piece.start, 0)
+            at = piece.end
+    assert stream.held == 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts, cuts, st.integers(0, 200), st.integers(0, 3))
+def test_a_look_ahead_decides_what_stands_before_the_cut(
+    output_filter: OutputFilter, text: str, sizes: list[int], cut: int, calls: int
+) -> None:
+    """What goes out is the beginning of what the whole would have been; nothing from behind the cut."""
+    cut = min(cut, len(text))
+    stream = output_filter.stream()
+    said = [stream.push(part) for part in pieced(text[:cut], sizes)]
+    stream.look_ahead("")
+    for part in pieced(text[cut:], [calls + 1, 7]):
+        stream.look_ahead(part)
+    said.append(stream.finish())
+    matches = [m for m in output_filter.redact(text).matches if m.start < cut]
+    expected, at = [], 0
+    for match in matches:
+        expected += (text[at : match.start], output_filter.policy.markers[match.kind])
+        at = match.end
+    assert "".join(said) == "".join([*expected, text[at:cut]])
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts, cuts)
+def test_a_look_ahead_says_when_it_has_seen_enough(
+    output_filter: OutputFilter, text: str, sizes: list[int]
+) -> None:
+    for cut in range(0, len(text), 7):
+        stream, same = output_filter.stream(), output_filter.stream()
+        said = stream.push(text[:cut])
+        assert same.push(text[:cut]) == said
+        undecided = stream.look_ahead("")
+        same.look_ahead("")
+        for part in pieced(text[cut:], sizes):
+            if undecided:
+                undecided = stream.look_ahead(part)
+            same.look_ahead(part)
+        assert stream.finish() == same.finish()
+
+
+def test_a_cut_stream_takes_no_more_text(output_filter: OutputFilter) -> None:
+    stream = output_filter.stream()
+    said = stream.push("one two")
+    stream.look_ahead(" three")
+    with pytest.raises(InputError, match="look ahead"):
+        stream.push(" four")
+    assert said + stream.finish() == "one two"
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts, texts, cuts)
+def test_a_stream_that_guards_a_seam_can_be_taken_out(
+    output_filter: OutputFilter, context: str, text: str, sizes: list[int]
+) -> None:
+    """Behind a filter that has no context, one that has it is needed only where they meet."""
+    first, seam = output_filter.stream(), output_filter.stream(context)
+    whole, out, taken = [], [], False
+    both = output_filter.stream(context)
+    for part in [*pieced(text, sizes), None]:
+        cleaned = first.finish() if part is None else first.push(part)
+        whole.append(both.push(cleaned))
+        if taken:
+            out.append(cleaned)
+            continue
+        out.append(seam.push(cleaned))
+        if seam.past_context and part is not None:
+            out.append(seam.unfiltered_rest())
+            taken = True
+    if not taken:
+        out.append(seam.finish())
+    assert output_filter.redact("".join(out), context).text == "".join([*whole, both.finish()])
+
+
+def test_what_stands_in_a_text_can_be_exempted(output_filter: OutputFilter) -> None:
+    said = "jane.doe@example.org, 044 668 18 00"
+    exempting = output_filter.exempting(["I am jane.doe (at) example.org"], 16)
+    assert exempting.redact(said).text == "jane.doe@example.org, [phone removed]"
+    assert streamed(exempting, said, [3]) == "jane.doe@example.org, [phone removed]"
+    assert output_filter.exempting(["jane.doe@example.org"], 0).redact(said).text.startswith("[")
+    assert output_filter.exempting(["nothing of it"], 16) is output_filter
+    assert output_filter.redact(said).text == "[email removed], [phone removed]"
+
+
 @settings(max_examples=150, deadline=None)
 @given(texts, cuts, st.integers(0, 6))
 def test_a_budget_falls_on_the_same_candidates(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from filter.errors import LetheError
-from lethe import __version__, bundle, optout, output_filter, reconstruct, registry
+from lethe import __version__, bundle, gate, optout, output_filter, reconstruct, registry
 from lethe.console import printable
 from lethe.demo import demo
 from pipeline.collection import rare_collection
@@ -27,6 +27,7 @@ app.add_typer(reconstruct.app, name="reconstruct")
 app.add_typer(output_filter.app, name="filter")
 app.add_typer(registry.app, name="registry")
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(gate.app, name="gate")
 app.command()(demo)
 app.command()(output_filter.selftest)
 

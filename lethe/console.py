@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from filter.errors import MissingExtra
 
-_OURS = {"filter", "filter_service", "pipeline", "lethe"}
+_OURS = {"filter", "filter_service", "model_gate", "pipeline", "lethe"}
 
 
 @contextmanager

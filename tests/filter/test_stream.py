@@ -157,7 +157,7 @@ def test_a_stream_that_guards_a_seam_can_be_taken_out(
             taken = True
     if not taken:
         out.append(seam.finish())
-    assert output_filter.redact("".join(out), context).text == "".join([*whole, both.finish()])
+    assert "".join(out) == "".join([*whole, both.finish()])
 
 
 def test_what_stands_in_a_text_can_be_exempted(output_filter: OutputFilter) -> None:

@@ -1,0 +1,139 @@
+"""Loading a checkpoint: Apertus, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from filter.errors import InputError
+from model_gate.errors import CheckpointError, NeedsFork, NotApertus, NoTokenizer
+
+_LATER = re.compile(r"apertus[-_. ]?v?(?:1[-_.]5|15|[2-9])", re.IGNORECASE)
+"""Apertus 1.5 and later, as they may call themselves."""
+_DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+class Checkpoint(NamedTuple):
+    """A model ready to decode."""
+
+    model: Any
+    tokenizer: Any
+    eos: frozenset[int]
+    """Ids of tokens that end an answer."""
+
+
+def load(path: str | Path, device: str = "auto", dtype: str = "auto") -> Checkpoint:
+    """Load an Apertus checkpoint, base or Instruct.
+
+    Args:
+        path: a folder, or a name on a model hub.
+        device: ``cpu``, ``cuda``, ``cuda:1`` ...; ``auto`` takes a GPU where there is one.
+        dtype: ``float32``, ``bfloat16``, ``float16``; ``auto`` is the checkpoint's.
+
+    Raises:
+        NotApertus: a model of another architecture.
+        NeedsFork: Apertus 1.5, which the released libraries cannot run.
+        NoTokenizer: none beside the weights.
+        CheckpointError: no checkpoint, or unreadable weights.
+        InputError: no such device or dtype.
+    """
+    from transformers import AutoTokenizer
+    from transformers.models.apertus import ApertusForCausalLM
+
+    name = str(path)
+    place = _device(device)
+    kind = _dtype(dtype)
+    if Path(name).exists() or name.startswith((".", "/", "~")):
+        _check_folder(Path(name))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        raise NoTokenizer(
+            f"{name} has no tokenizer that can be read: put tokenizer.json and "
+            "tokenizer_config.json beside the weights."
+        ) from None
+    try:
+        model = ApertusForCausalLM.from_pretrained(
+            name, dtype=kind, attn_implementation="sdpa"
+        ).eval()
+    except Exception as error:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError):
+            raise
+        raise CheckpointError(
+            f"{name} has no weights that can be read ({type(error).__name__}): download the "
+            "checkpoint again."
+        ) from None
+    _check_config(model.config.to_dict(), name)
+    return Checkpoint(model.to(place), tokenizer, _eos(model, tokenizer))
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder} is not a folder: name one that holds an Apertus checkpoint."
+        )
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise CheckpointError(
+            f"{folder} has no config.json that can be read: name a folder that holds an Apertus "
+            "checkpoint."
+        ) from None
+    _check_config(config if isinstance(config, dict) else {}, str(folder))
+    if not any(folder.glob("tokenizer*.json")):
+        raise NoTokenizer(
+            f"{folder} has no tokenizer: put tokenizer.json and tokenizer_config.json beside the weights."
+        )
+
+
+def _check_config(config: dict[str, Any], name: str) -> None:
+    kind = str(config.get("model_type", ""))
+    architectures = config.get("architectures") or []
+    names = [kind, *map(str, architectures if isinstance(architectures, list) else [])]
+    if any(map(_LATER.search, names)):
+        raise NeedsFork(
+            f"{name} is Apertus 1.5 or later, which needs forks of transformers and vLLM: serve it with "
+            "those, and put lethe gate proxy before them."
+        )
+    if kind != "apertus":
+        raise NotApertus(
+            f"{name} is no Apertus checkpoint but {kind or 'of no known kind'}: serve it with another "
+            "engine, and put lethe gate proxy before that."
+        )
+
+
+def _device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError):
+        raise InputError("There is no such device here: use cpu, cuda or auto.") from None
+    return found
+
+
+def _dtype(dtype: str) -> Any:
+    if dtype == "auto":
+        return "auto"
+    if dtype not in _DTYPES:
+        raise InputError(f"There is no such dtype: use {', '.join(_DTYPES)} or auto.")
+    return _DTYPES[dtype]
+
+
+def _eos(model: Any, tokenizer: Any) -> frozenset[int]:
+    found: set[int] = set()
+    for ids in (model.generation_config.eos_token_id, model.config.eos_token_id):
+        if ids is not None:
+            found.update(ids if isinstance(ids, list) else [ids])
+    if not found and tokenizer.eos_token_id is not None:
+        found.add(tokenizer.eos_token_id)
+    return frozenset(found)

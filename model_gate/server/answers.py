@@ -1,0 +1,170 @@
+"""Answers in OpenAI's shapes, whole and in pieces."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from model_gate.channels import Channel
+from model_gate.sequence import Piece
+from model_gate.server.inbox import Ended
+
+
+class Usage:
+    """Tokens of a request: its prompts, and what went out."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._prompt: dict[int, int] = {}
+        self.completion_tokens = 0
+
+    def add(self, ended: Ended) -> None:
+        """Count a choice; each prompt counts once, however many answers it has."""
+        self._prompt[ended.choice // self._n] = ended.prompt_tokens
+        self.completion_tokens += ended.completion_tokens
+
+    def body(self) -> dict[str, int]:
+        """As in an answer."""
+        prompt = sum(self._prompt.values())
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": prompt + self.completion_tokens,
+        }
+
+
+class ChoiceText:
+    """Everything that one choice has said."""
+
+    def __init__(self) -> None:
+        self.content = ""
+        self.reasoning = ""
+        self.calls: list[dict[str, Any]] = []
+        self.finish_reason: str | None = None
+
+    def add(self, pieces: Sequence[Piece]) -> dict[str, Any]:
+        """Take pieces; returns them as the delta of a chat."""
+        content = "".join(one.text for one in pieces if one.channel == Channel.CONTENT)
+        reasoning = "".join(one.text for one in pieces if one.channel == Channel.REASONING)
+        calls = [
+            _call(one.text, len(self.calls) + number)
+            for number, one in enumerate(
+                piece for piece in pieces if piece.channel == Channel.TOOL_CALLS
+            )
+        ]
+        self.content += content
+        self.reasoning += reasoning
+        self.calls += calls
+        delta: dict[str, Any] = {}
+        if reasoning:
+            delta["reasoning_content"] = reasoning
+        if content:
+            delta["content"] = content
+        if calls:
+            delta["tool_calls"] = calls
+        return delta
+
+
+def _call(text: str, index: int) -> dict[str, Any]:
+    found = json.loads(text)
+    function = {"name": found["name"], "arguments": found["arguments"]}
+    return {
+        "index": index,
+        "id": f"call_{uuid.uuid4().hex[:24]}",
+        "type": "function",
+        "function": function,
+    }
+
+
+class Shape:
+    """What answers of one request look like."""
+
+    def __init__(self, model: str, prefix: str, whole: str, part: str) -> None:
+        self._id = f"{prefix}-{uuid.uuid4().hex}"
+        self._created = int(time.time())
+        self._model = model
+        self._whole = whole
+        self._part = part
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {
+            "id": self._id,
+            "object": kind,
+            "created": self._created,
+            "model": self._model,
+        }
+
+    def whole(self, choices: Sequence[ChoiceText], usage: Usage) -> dict[str, Any]:
+        """A whole answer."""
+        shown = [self._choice(number, one) for number, one in enumerate(choices)]
+        return {**self._head(self._whole), "choices": shown, "usage": usage.body()}
+
+    def part(
+        self, number: int, delta: dict[str, Any], finish_reason: str | None = None
+    ) -> dict[str, Any]:
+        """A piece of one choice."""
+        about = {"logprobs": None, "finish_reason": finish_reason}
+        choice = {"index": number, **self._delta(delta), **about}
+        return {**self._head(self._part), "choices": [choice]}
+
+    def usage(self, usage: Usage) -> dict[str, Any]:
+        """The last event, where it was asked for."""
+        return {**self._head(self._part), "choices": [], "usage": usage.body()}
+
+    def opening(self, number: int) -> dict[str, Any] | None:
+        """The first event of a choice."""
+        raise NotImplementedError
+
+    def _choice(self, number: int, said: ChoiceText) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _delta(self, delta: dict[str, Any]) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class Chat(Shape):
+    """Of a chat."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(model, "chatcmpl", "chat.completion", "chat.completion.chunk")
+
+    def opening(self, number: int) -> dict[str, Any] | None:
+        """Whose turn it is."""
+        return self.part(number, {"role": "assistant", "content": ""})
+
+    def _choice(self, number: int, said: ChoiceText) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": said.content, "refusal": None}
+        if said.reasoning:
+            message["reasoning_content"] = said.reasoning
+        if said.calls:
+            message["content"] = said.content or None
+            message["tool_calls"] = [
+                {name: value for name, value in call.items() if name != "index"}
+                for call in said.calls
+            ]
+        about = {"logprobs": None, "finish_reason": said.finish_reason}
+        return {"index": number, "message": message, **about}
+
+    def _delta(self, delta: dict[str, Any]) -> dict[str, Any]:
+        return {"delta": delta}
+
+
+class Completion(Shape):
+    """Of a completion: thoughts and calls are not shown apart."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(model, "cmpl", "text_completion", "text_completion")
+
+    def opening(self, number: int) -> dict[str, Any] | None:
+        """There is none."""
+        return None
+
+    def _choice(self, number: int, said: ChoiceText) -> dict[str, Any]:
+        about = {"logprobs": None, "finish_reason": said.finish_reason}
+        return {"index": number, "text": said.content, **about}
+
+    def _delta(self, delta: dict[str, Any]) -> dict[str, Any]:
+        return {"text": delta.get("content", "")}

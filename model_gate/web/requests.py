@@ -1,0 +1,155 @@
+"""Reading a request's JSON strictly, against lists of the fields that a route allows.
+
+A list is data: server and proxy allow different fields. What is no known field is refused, so that nothing that
+a newer engine would understand passes unseen. `fields` has the rules and the common lists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+from fastapi import Request
+
+from model_gate.web.problems import ApiError
+
+Rule = Callable[[object, str], Any]
+"""Takes a value and its place; returns what it means; raises `ApiError`."""
+
+_PATIENCE_S = 60
+"""For a whole body to arrive."""
+_PLAIN = re.compile("[a-z_]{1,40}")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_OFF: Final[tuple[object, ...]] = (None, False, {}, [])
+
+
+def wrong(place: str, rule: str) -> NoReturn:
+    """Refuse the value at a place.
+
+    Raises:
+        ApiError: always.
+    """
+    raise ApiError(400, f"{place or 'The body'} must be {rule}.", param=place or None)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A known field that is not served."""
+
+    why: str
+    neutral: tuple[object, ...] = ()
+    """Values that ask for nothing, besides null, ``{}``, ``[]``, and false unless true does."""
+
+    def check(self, value: object, place: str) -> None:
+        """Let a neutral value pass.
+
+        Raises:
+            ApiError: the value asks for something.
+        """
+        inverted = any(one is True for one in self.neutral)
+        off = [one for one in _OFF if one is not False or not inverted]
+        for neutral in (*off, *self.neutral):
+            both_numbers = isinstance(value, float) and isinstance(neutral, int | float)
+            if value == neutral and (type(value) is type(neutral) or both_numbers):
+                return
+        raise ApiError(
+            400, f"{place} is not supported: {self.why}.", code="unsupported_parameter", param=place
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A JSON object: fields with their rules, and known fields that are refused.
+
+    Null stands for a field that is not there.
+    """
+
+    fields: Mapping[str, Rule]
+    required: tuple[str, ...] = ()
+    refused: Mapping[str, Refused] = field(default_factory=dict)
+
+    def __call__(self, value: object, place: str = "") -> dict[str, Any]:
+        """The fields that are there, as their rules read them; what is refused but neutral is left out.
+
+        Raises:
+            ApiError: it is no such object; names the field.
+        """
+        if not isinstance(value, dict):
+            wrong(place, "a JSON object")
+        found = {}
+        inside = f"{place}." if place else ""
+        for name, one in value.items():
+            if name in self.fields:
+                if one is not None:
+                    found[name] = self.fields[name](one, inside + name)
+            elif name in self.refused:
+                self.refused[name].check(one, inside + name)
+            else:
+                self._unknown(name, inside)
+        for name in self.required:
+            if name not in found:
+                raise ApiError(
+                    400,
+                    f"{inside}{name} is missing.",
+                    code="missing_required_parameter",
+                    param=inside + name,
+                )
+        return found
+
+    @staticmethod
+    def _unknown(name: str, inside: str) -> NoReturn:
+        # Any other name may be somebody's words.
+        shown = inside + name if _PLAIN.fullmatch(name) else None
+        said = shown or f"A field of {inside.rstrip('.') or 'the body'}"
+        raise ApiError(400, f"{said} is not known here.", code="unknown_parameter", param=shown)
+
+
+def _refuse_constant(_: str) -> NoReturn:
+    raise ValueError
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """No key twice: readers differ in which of them counts."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
+
+
+def parsed(octets: bytes) -> Any:
+    """JSON (RFC 8259, I-JSON): UTF-8, no NaN, no key twice, no lone surrogates.
+
+    Raises:
+        ApiError: it is none.
+    """
+    try:
+        found = json.loads(
+            octets.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant
+        )
+        if _SURROGATE.search(octets):
+            json.dumps(found, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise ApiError(400, "The body cannot be read as JSON (RFC 8259, I-JSON).") from None
+    return found
+
+
+async def json_body(request: Request) -> Any:
+    """The body of a request.
+
+    Raises:
+        ApiError: it is no JSON, does not say that it is, or does not arrive.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise ApiError(415, "Send JSON, with the header Content-Type: application/json.")
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            octets = await request.body()
+    except TimeoutError:
+        close = {"Connection": "close"}
+        raise ApiError(408, "The body did not arrive in time.", headers=close) from None
+    return parsed(octets)

@@ -1,0 +1,164 @@
+"""``lethe gate serve`` and ``lethe gate generate`` as processes, with a model."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+LETHE = [sys.executable, "-m", "lethe"]
+QUESTION = "What is the phone number of {}?"
+KEY = "a-key-for-the-command"
+
+
+class Command:
+    """``lethe gate serve`` on a free port."""
+
+    def __init__(self, folder: Path, *arguments: object) -> None:
+        self.log = folder / "serve.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*LETHE, "gate", "serve", "--port", "0", *map(str, arguments)],
+                stderr=log,
+                stdout=log,
+            )
+        self.url = ""
+        for _ in range(600):
+            found = re.search(r" at (http://[0-9.:]+)/v1", self.log.read_text())
+            if found:
+                self.url = found[1]
+                return
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.1)
+        raise AssertionError(self.log.read_text())
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def command(
+    tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, people: Any
+) -> Iterator[Command]:
+    folder = tmp_path_factory.mktemp("command")
+    (folder / "keys").write_text(f"{KEY}\n")
+    options: list[object] = ["--model", checkpoint, "--bundle", people.bundle_file]
+    options += [
+        "--device",
+        "cpu",
+        "--rows",
+        4,
+        "--max-context",
+        2048,
+        "--served-model-name",
+        "tiny",
+    ]
+    options += ["--api-key-file", folder / "keys", "--open-health"]
+    found = Command(folder, *options)
+    try:
+        yield found
+    finally:
+        if found.process.poll() is None:
+            found.process.kill()
+            found.process.wait()
+
+
+def run(*arguments: object, given: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*LETHE, *map(str, arguments)], input=given, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_serves(command: Command, people: Any) -> None:
+    body = {
+        "model": "tiny",
+        "messages": [{"role": "user", "content": QUESTION.format(people.listed["name"])}],
+        "temperature": 0,
+        "max_tokens": 60,
+    }
+    route = f"{command.url}/v1/chat/completions"
+    assert httpx.post(route, json=body).status_code == 401
+    answer = httpx.post(route, json=body, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
+    assert "[phone removed]" in answer.json()["choices"][0]["message"]["content"]
+
+
+def test_selftest_asks_a_gate(command: Command) -> None:
+    found = run("selftest", "--url", command.url)
+    assert found.returncode == 0, found.stderr
+    assert "iban" in found.stdout
+    assert "LEAKED" not in found.stdout
+
+
+def test_the_log_holds_nothing_of_what_was_said(command: Command, people: Any) -> None:
+    said = command.log.read_text()
+    assert '"route": "/v1/chat/completions"' in said
+    for value in people.listed.values():
+        assert value not in said
+    assert KEY not in said
+    assert "removed" not in said
+
+
+def test_it_ends_in_order(command: Command) -> None:
+    """What is under way comes to its end; then the command does, and says nothing of an error."""
+    body = {"prompt": "The", "max_tokens": 300, "temperature": 2, "seed": 5, "stream": True}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with (
+        httpx.Client(headers=headers, timeout=60) as client,
+        client.stream("POST", f"{command.url}/v1/completions", json=body) as answer,
+    ):
+        lines = answer.iter_lines()
+        next(lines)
+        command.process.send_signal(signal.SIGTERM)
+        *_, last = (line for line in lines if line)
+        assert last == "data: [DONE]"
+    assert command.process.wait(30) == 0
+    assert "Traceback" not in command.log.read_text()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{command.url}/livez")
+
+
+@pytest.mark.parametrize("stream", [(), ("--stream",)], ids=["whole", "stream"])
+@pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["text", "json"])
+def test_generate(
+    checkpoint: Path, people: Any, stream: tuple[str, ...], as_json: tuple[str, ...]
+) -> None:
+    options = ["--model", checkpoint, "--bundle", people.bundle_file, "--device", "cpu"]
+    options += ["--temperature", 0, "--max-tokens", 60, *stream, *as_json]
+    question = QUESTION.format(people.listed["name"])
+    if stream:
+        found = run("gate", "generate", *options, "--chat", "--prompt", question)
+    else:
+        found = run("gate", "generate", *options, "--chat", given=question)
+    assert found.returncode == 0, found.stderr
+    text = found.stdout
+    if as_json:
+        rows = [json.loads(line) for line in text.splitlines()]
+        text = "".join(row["text"] for row in rows)
+        if not stream:
+            assert rows[0]["removed"] == {"phone": 1}
+            assert rows[0]["finish_reason"] == "stop"
+    assert "[phone removed]" in text
+    assert people.listed["phone"] not in found.stdout
+
+
+def test_what_is_no_apertus(tmp_path: Path, people: Any) -> None:
+    (tmp_path / "config.json").write_text(
+        '{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}'
+    )
+    for command in ("serve", "generate"):
+        found = run("gate", command, "--model", tmp_path, "--bundle", people.bundle_file)
+        assert found.returncode == 2, found.stderr
+        said = found.stderr.splitlines()[-1]
+        assert said.startswith("lethe: ")
+        assert "Apertus" in said
+        assert "Traceback" not in found.stderr

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from filter import OutputFilter
     from filter.stream import Piece, StreamFilter
 
-_SENTENCE_END = re.compile(r"[.!?…](?=\s)|[。！？\n]")
-_LONGEST_STRETCH = 400
+_SENTENCE_END = re.compile(r"(?:(?<=\w{4})\.|[!?…])(?=\s)|[。！？\n]")
+"""A full stop behind a short word may be an abbreviation: better too late than in "St. Gallen"."""
+_LONGEST_STRETCH = 1000
 """Code points after which a sentence is taken to be over."""
 _BY_CASE = (IdentifierKind.NAME, IdentifierKind.POSTAL_ADDRESS, IdentifierKind.HANDLE)
 """Phrases of which strangers' values can be kept out, in scripts that have capital letters: without

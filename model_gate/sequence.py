@@ -121,7 +121,7 @@ class GatedSequence:
         self._size = 0
         contexts = self._contexts()
         self._resampling = None
-        if self._policy.mode is Mode.RESAMPLE and channel is not Channel.TOOL_CALLS:
+        if self._policy.mode is Mode.RESAMPLE and not self._is_held_whole:
             self._resampling = Resampling(
                 self._hearing.output_filter,
                 self._policy.tries,
@@ -155,7 +155,7 @@ class GatedSequence:
     @property
     def completion_tokens(self) -> int | None:
         """Tokens of what was said; `None` where only the text tells, something being removed."""
-        return None if self.removed or self._ended == STOP else len(self.tokens)
+        return None if self.removed or self._speech.ended else len(self.tokens)
 
     def forbidden(self) -> torch.Tensor | None:
         """Tokens that must not be drawn next: a mask [vocabulary], or none."""
@@ -191,7 +191,7 @@ class GatedSequence:
     def _hear(self, text: str) -> Rewind | None:
         """Take text of the open channel."""
         self._size += len(text)
-        if self._channel is Channel.TOOL_CALLS or self._is_whole_json:
+        if self._is_held_whole:
             self._raw.append(text)
         if self._channel is Channel.TOOL_CALLS:
             return None
@@ -208,6 +208,10 @@ class GatedSequence:
     @property
     def _is_whole_json(self) -> bool:
         return self._json_whole and self._channel is Channel.CONTENT
+
+    @property
+    def _is_held_whole(self) -> bool:
+        return self._channel is Channel.TOOL_CALLS or self._is_whole_json
 
     def _say(self, text: str) -> None:
         if self._is_whole_json:
@@ -234,7 +238,6 @@ class GatedSequence:
         self._bans.setdefault(keep, set()).update(restarting)
         del self.tokens[keep:]
         self._size = size
-        self._raw = ["".join(self._raw)[:size]]
         self._detokeniser = self._vocabulary.detokeniser()
         resampling.went_back(size)
         return Rewind(keep)
@@ -278,7 +281,7 @@ class GatedSequence:
             self.removed += self._speech.removed
             hidden = removed_from_text(output_filter, unescaped(said))
             self.removed += hidden
-            if said and not hidden:
+            if said and not hidden and self._speech.ended != CONTENT_FILTER:
                 self._give(self._channel, said)
             return
         changed, removed = redacted_text(output_filter, text)

@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from model_gate.channels import Channel
 from model_gate.sequence import Piece
@@ -36,17 +36,31 @@ class Usage:
         }
 
 
+class Delta(NamedTuple):
+    """What is new of a choice."""
+
+    text: str
+    """Content and thoughts, in the order in which they were said."""
+    fields: dict[str, Any]
+    """The same, and calls, as the fields of a message."""
+
+
+_NOTHING = Delta("", {})
+
+
 class ChoiceText:
     """Everything that one choice has said."""
 
     def __init__(self) -> None:
+        self.text = ""
         self.content = ""
         self.reasoning = ""
         self.calls: list[dict[str, Any]] = []
         self.finish_reason: str | None = None
 
-    def add(self, pieces: Sequence[Piece]) -> dict[str, Any]:
-        """Take pieces; returns them as the delta of a chat."""
+    def add(self, pieces: Sequence[Piece]) -> Delta:
+        """Take pieces; returns what is new."""
+        text = "".join(one.text for one in pieces if one.channel != Channel.TOOL_CALLS)
         content = "".join(one.text for one in pieces if one.channel == Channel.CONTENT)
         reasoning = "".join(one.text for one in pieces if one.channel == Channel.REASONING)
         calls = [
@@ -55,17 +69,12 @@ class ChoiceText:
                 piece for piece in pieces if piece.channel == Channel.TOOL_CALLS
             )
         ]
+        self.text += text
         self.content += content
         self.reasoning += reasoning
         self.calls += calls
-        delta: dict[str, Any] = {}
-        if reasoning:
-            delta["reasoning_content"] = reasoning
-        if content:
-            delta["content"] = content
-        if calls:
-            delta["tool_calls"] = calls
-        return delta
+        found = {"reasoning_content": reasoning, "content": content, "tool_calls": calls}
+        return Delta(text, {name: value for name, value in found.items() if value})
 
 
 def _call(text: str, index: int) -> dict[str, Any]:
@@ -103,7 +112,7 @@ class Shape:
         return {**self._head(self._whole), "choices": shown, "usage": usage.body()}
 
     def part(
-        self, number: int, delta: dict[str, Any], finish_reason: str | None = None
+        self, number: int, delta: Delta = _NOTHING, finish_reason: str | None = None
     ) -> dict[str, Any]:
         """A piece of one choice."""
         about = {"logprobs": None, "finish_reason": finish_reason}
@@ -121,7 +130,7 @@ class Shape:
     def _choice(self, number: int, said: ChoiceText) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _delta(self, delta: dict[str, Any]) -> dict[str, Any]:
+    def _delta(self, delta: Delta) -> dict[str, Any]:
         raise NotImplementedError
 
 
@@ -133,7 +142,7 @@ class Chat(Shape):
 
     def opening(self, number: int) -> dict[str, Any] | None:
         """Whose turn it is."""
-        return self.part(number, {"role": "assistant", "content": ""})
+        return self.part(number, Delta("", {"role": "assistant", "content": ""}))
 
     def _choice(self, number: int, said: ChoiceText) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": said.content, "refusal": None}
@@ -148,12 +157,12 @@ class Chat(Shape):
         about = {"logprobs": None, "finish_reason": said.finish_reason}
         return {"index": number, "message": message, **about}
 
-    def _delta(self, delta: dict[str, Any]) -> dict[str, Any]:
-        return {"delta": delta}
+    def _delta(self, delta: Delta) -> dict[str, Any]:
+        return {"delta": delta.fields}
 
 
 class Completion(Shape):
-    """Of a completion: thoughts and calls are not shown apart."""
+    """Of a completion: thoughts are text like any other, and there are no calls."""
 
     def __init__(self, model: str) -> None:
         super().__init__(model, "cmpl", "text_completion", "text_completion")
@@ -164,7 +173,7 @@ class Completion(Shape):
 
     def _choice(self, number: int, said: ChoiceText) -> dict[str, Any]:
         about = {"logprobs": None, "finish_reason": said.finish_reason}
-        return {"index": number, "text": said.content, **about}
+        return {"index": number, "text": said.text, **about}
 
-    def _delta(self, delta: dict[str, Any]) -> dict[str, Any]:
-        return {"text": delta.get("content", "")}
+    def _delta(self, delta: Delta) -> dict[str, Any]:
+        return {"text": delta.text}

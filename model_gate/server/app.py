@@ -176,7 +176,7 @@ class Server:
                     yield event(shape.part(what.choice, delta) | more)
                 else:
                     usage.add(what)
-                    yield event(shape.part(what.choice, {}, what.finish_reason) | more)
+                    yield event(shape.part(what.choice, finish_reason=what.finish_reason) | more)
             if ask.include_usage:
                 yield event(shape.usage(usage))
             yield DONE

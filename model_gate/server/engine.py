@@ -136,7 +136,9 @@ class Engine:
         if self._closed is not None:
             raise self._closed
         if choices > self._longest + self._rows:
-            raise ApiError(400, "This asks for more answers at once than are given here.", param="n")
+            raise ApiError(
+                400, "This asks for more answers at once than are given here.", param="n"
+            )
         if len(self._queue) + choices > self._longest + max(0, self._decoder.free):
             raise queue_full()
 

@@ -18,15 +18,12 @@ HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 DONE = b"data: [DONE]\n\n"
 """The last event of a stream that came to its end."""
 _PATIENCE_S = 60
+_encoded = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def event(content: Any) -> bytes:
     """One event."""
-    return (
-        b"data: "
-        + json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-        + b"\n\n"
-    )
+    return b"data: " + _encoded(content).encode() + b"\n\n"
 
 
 def error_event(error: BaseException) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ REFRESH_S = 5.0
 PROBE_S = 60.0
 GRACE_S = 30.0
 _KEEP_ALIVE_S = 30
+_SWITCH_S = 0.0005
+"""A token passes several threads: each waits so long at most for one that computes in Python."""
 _TO_CLOSE_S = 2
 """For a stream that was ended to say so."""
 
@@ -164,7 +167,7 @@ def _server(
 ) -> _Server:
     config = uvicorn.Config(
         app,
-        loop="uvloop",
+        loop="auto",  # uvloop, where there is one
         http="httptools",
         ws="none",
         access_log=False,
@@ -175,6 +178,7 @@ def _server(
         timeout_graceful_shutdown=int(grace_s) + _TO_CLOSE_S,
     )
     dictConfig(logs.LOGGING)
+    sys.setswitchinterval(_SWITCH_S)
     return _Server(config, lambda: ready(_address(listener)), ending, grace_s)
 
 

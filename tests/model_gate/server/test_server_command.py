@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
@@ -14,6 +15,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from lethe.cli import main
 
 LETHE = [sys.executable, "-m", "lethe"]
 QUESTION = "What is the phone number of {}?"
@@ -130,35 +133,52 @@ def test_it_ends_in_order(command: Command) -> None:
 @pytest.mark.parametrize("stream", [(), ("--stream",)], ids=["whole", "stream"])
 @pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["text", "json"])
 def test_generate(
-    checkpoint: Path, people: Any, stream: tuple[str, ...], as_json: tuple[str, ...]
+    checkpoint: Path,
+    people: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    stream: tuple[str, ...],
+    as_json: tuple[str, ...],
 ) -> None:
-    options = ["--model", checkpoint, "--bundle", people.bundle_file, "--device", "cpu"]
-    options += ["--temperature", 0, "--max-tokens", 60, *stream, *as_json]
     question = QUESTION.format(people.listed["name"])
+    options = ["--model", checkpoint, "--bundle", people.bundle_file, "--device", "cpu", "--chat"]
+    options += ["--temperature", 0, "--max-tokens", 60, *stream, *as_json]
     if stream:
-        found = run("gate", "generate", *options, "--chat", "--prompt", question)
+        options += ["--prompt", question]
     else:
-        found = run("gate", "generate", *options, "--chat", given=question)
-    assert found.returncode == 0, found.stderr
-    text = found.stdout
+        monkeypatch.setattr(sys, "stdin", io.StringIO(question))
+    monkeypatch.setattr(sys, "argv", ["lethe", "gate", "generate", *map(str, options)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    said = capsys.readouterr().out
+    text = said
     if as_json:
-        rows = [json.loads(line) for line in text.splitlines()]
+        rows = [json.loads(line) for line in said.splitlines()]
         text = "".join(row["text"] for row in rows)
         if not stream:
             assert rows[0]["removed"] == {"phone": 1}
             assert rows[0]["finish_reason"] == "stop"
     assert "[phone removed]" in text
-    assert people.listed["phone"] not in found.stdout
+    assert people.listed["phone"] not in said
 
 
-def test_what_is_no_apertus(tmp_path: Path, people: Any) -> None:
-    (tmp_path / "config.json").write_text(
-        '{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}'
-    )
-    for command in ("serve", "generate"):
-        found = run("gate", command, "--model", tmp_path, "--bundle", people.bundle_file)
-        assert found.returncode == 2, found.stderr
-        said = found.stderr.splitlines()[-1]
-        assert said.startswith("lethe: ")
-        assert "Apertus" in said
-        assert "Traceback" not in found.stderr
+@pytest.mark.parametrize("command", ["serve", "generate"])
+def test_what_is_no_apertus(
+    tmp_path: Path,
+    people: Any,
+    command: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    options = ["--model", tmp_path, "--bundle", people.bundle_file]
+    monkeypatch.setattr(sys, "argv", ["lethe", "gate", command, *map(str, options)])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Hello"))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("lethe: ")
+    assert "Apertus" in said.err

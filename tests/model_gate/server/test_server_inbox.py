@@ -110,9 +110,10 @@ def test_a_whole_chat() -> None:
 def test_deltas_number_the_calls() -> None:
     text = ChoiceText()
     call = Piece(Channel.TOOL_CALLS, '{"name": "f", "arguments": "{}"}')
-    assert [one["index"] for one in text.add([call, call])["tool_calls"]] == [0, 1]
-    assert [one["index"] for one in text.add([call])["tool_calls"]] == [2]
-    assert text.add([Piece(Channel.CONTENT, "x"), Piece(Channel.CONTENT, "y")]) == {"content": "xy"}
+    assert [one["index"] for one in text.add([call, call]).fields["tool_calls"]] == [0, 1]
+    assert [one["index"] for one in text.add([call]).fields["tool_calls"]] == [2]
+    said = text.add([Piece(Channel.CONTENT, "x"), Piece(Channel.REASONING, "y")])
+    assert said == ("xy", {"content": "x", "reasoning_content": "y"})
 
 
 def test_usage_counts_each_prompt_once() -> None:

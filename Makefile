@@ -6,7 +6,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help demo test check unit soak bench format clean
+# What must hold on the oldest transformers too.
+COMPAT := tests/model_gate/test_decode.py tests/model_gate/test_tiny.py tests/model_gate/test_sequence.py
+
+.PHONY: help demo test check unit compat llama soak bench format clean
 
 help:  ## Show what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,7 +20,7 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.corpus: $(VENV)/.python pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e '.[corpus,service]'
+	$(PIP) install -c constraints.txt -e '.[corpus,gate,service]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
@@ -37,6 +40,22 @@ check: $(VENV)/.dev  ## Linters, types, arrows
 
 unit: $(VENV)/.dev  ## Tests, several files at a time
 	$(BIN)/python -m pytest -m 'not soak' -n logical --maxprocesses 4 --dist loadfile
+
+compat: $(VENV)-compat/.python  ## The gate on the oldest transformers that it supports, in an environment of its own
+	$(VENV)-compat/bin/python -m pip --disable-pip-version-check -q install 'torch==2.13.0' 'transformers==4.56.*' \
+		'numpy' pytest hypothesis -e '.[gate]'
+	$(VENV)-compat/bin/python -m pytest -q -p no:cacheprovider $(COMPAT)
+
+$(VENV)-compat/.python:
+	$(PYTHON) -m venv $(VENV)-compat
+	@touch $@
+
+llama: $(VENV)-llama/.server  ## llama.cpp's server, built from source, for the test that stands before it
+
+$(VENV)-llama/.server:
+	$(PYTHON) -m venv $(VENV)-llama
+	$(VENV)-llama/bin/python -m pip --disable-pip-version-check -q install 'llama-cpp-python[server]' gguf
+	@touch $@
 
 soak: $(VENV)/.dev  ## Long tests; LETHE_SOAK=1 is their full length, CI runs a part of it
 	LETHE_SOAK=$${LETHE_SOAK:-1} $(BIN)/python -m pytest -m soak -rP

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from filter.errors import InputError, MissingExtra
-from lethe import demo_registry
+from lethe import demo_gate, demo_registry
 from lethe.console import corpus_extra, grouped, progress_bar, share
 
 AS_OF = "2026-07-01"
@@ -76,10 +76,7 @@ def demo(
     typer.echo(f"\nPersonal data replaced in what stayed: {replaced}.")
     typer.secho("\nThree verdicts, explained", bold=True)
     _three_verdicts(policies[AS_OF], policies[BEFORE])
-    try:
-        demo_registry.tell(out)
-    except MissingExtra as error:
-        typer.echo(f"\nThe half about people's requests is left out. {error}")
+    _people(out)
     typer.secho("\nWhere to look", bold=True)
     typer.echo(f"  {html}   the report, to be opened in a browser")
     typer.echo(
@@ -93,6 +90,22 @@ def demo(
             f"  lethe registry serve --folder {out / 'registry'}   the registry, with its pages"
         )
     typer.echo(f"  lethe optout check --policy {policies[AS_OF]} URL   why a page stays or goes")
+
+
+def _people(out: Path) -> None:
+    """What a model knows of a person, her request, and what the model tells then."""
+    model = None
+    try:
+        model = demo_gate.recite()
+    except MissingExtra as error:
+        typer.echo(f"\nThe part about what a model says is left out. {error}")
+    try:
+        bundle = demo_registry.tell(out)
+    except MissingExtra as error:
+        typer.echo(f"\nThe half about people's requests is left out. {error}")
+        return
+    if model is not None:
+        demo_gate.ask_again(model, bundle)
 
 
 def _emptied(out: Path) -> None:

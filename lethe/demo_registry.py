@@ -1,4 +1,4 @@
-"""The second half of ``lethe demo``: from a person's request to a text that no longer tells."""
+"""The second part of ``lethe demo``: from a person's request to a text that no longer tells."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ import typer
 
 from lethe.console import extra
 
-PERSON = (
-    ("name", "Mirabelle Tschanz-Vonlanthen", None),
-    ("email", "mirabelle.tschanz@example.org", "public"),
-)
 SAID = (
     "Mirabelle Tschanz-Vonlanthen wrote it; ask TSCHANZ-VONLANTHEN, Mirabelle "
-    "(mirabelle.tschanz [at] example.org), not Mirabelle Tschanz."
+    "(bergdohle47 [at] example.org), not Mirabelle Tschanz."
 )
 
 
-def tell(out: Path) -> None:
-    """Take a request, review it, publish a release, download it, apply it."""
+def tell(out: Path) -> Path:
+    """Take a request, review it, publish a release, download it, apply it.
+
+    Returns:
+        the bundle that was downloaded.
+
+    Raises:
+        MissingExtra: the registry's packages are not installed; nothing was said yet.
+    """
     with extra("service"):
         from filter_service.access import Role
         from filter_service.client import get
@@ -39,12 +42,20 @@ def tell(out: Path) -> None:
         from filter_service.service import Service
     from filter import Bundle, OutputFilter
     from filter.selftest import probe
+    from model_gate.tiny_data import PERSONS
 
+    person = PERSONS[0]
+    identities = (
+        ("name", person.name, None),
+        ("email", person.email, "public"),
+        ("phone", person.phone, "public"),
+        ("postal_address", person.address, None),
+    )
     typer.secho("\nA person asks to be forgotten", bold=True)
     with Service.open(out / "registry") as service:
         registry = service.registry
         receipt = registry.submit(
-            Submission(uuid4(), RequestKind.ERASURE, PERSON, "mirabelle.tschanz@example.org")
+            Submission(uuid4(), RequestKind.ERASURE, identities, person.email)
         )
         typer.echo(
             f"  request   {receipt.request_id}, to be decided by {receipt.expected:%d.%m.%Y}"
@@ -57,6 +68,8 @@ def tell(out: Path) -> None:
         outcomes = [
             Outcome(0, accepted=True, note="identity card seen, nothing kept", seen=True),
             Outcome(1, accepted=True),
+            Outcome(2, accepted=True, note="called, and she answered", seen=True),
+            Outcome(3, accepted=True, note="bill seen, nothing kept", seen=True),
         ]
         for reviewer in ("first-reviewer", "second-reviewer"):
             standing = registry.review.decide(receipt.request_id, reviewer, outcomes)
@@ -80,6 +93,7 @@ def tell(out: Path) -> None:
     held = sum(stopped.values())
     colour = "green" if held == len(stopped) else "red"
     typer.secho(f"  selftest  {held} of {len(stopped)} canaries stopped", fg=colour)
+    return fetched.path
 
 
 def _token(letter: Path) -> str:

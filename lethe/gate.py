@@ -52,6 +52,9 @@ Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16, or auto.")
 Grace = Annotated[
     float, typer.Option(help="Seconds that answers have to end when the server is ended.", min=0)
 ]
+LogRequests = Annotated[
+    bool, typer.Option("--log-requests", help="Log route, status and duration of each request.")
+]
 LargestBody = Annotated[int, typer.Option(help="Octets of a request at most.", min=1024)]
 
 
@@ -79,6 +82,7 @@ def serve(
     open_health: OpenHealth = False,
     max_body: LargestBody = 4 << 20,
     grace: Grace = 30.0,
+    log_requests: LogRequests = False,
 ) -> None:
     """Serve an Apertus checkpoint as OpenAI's API does: /v1/chat/completions, /v1/completions, /v1/models.
 
@@ -106,6 +110,7 @@ def serve(
         open_health=open_health,
         largest_body=max_body,
         grace_s=grace,
+        log_requests=log_requests,
     )
     _caution(host, api_key_file)
     run(model, guard, options, _says)

@@ -4,6 +4,8 @@ Where a listed identifier was about to be said the model goes back to the token 
 and goes on without any value of its kind up to the end of the sentence, since what it would say
 instead may be a near-miss, or a stranger's. What it says in that stretch is handed on only when the
 stretch is over and nothing in it looks like such a value. After some tries the place is redacted.
+Where a person was named no value of a recognised kind may follow either: without the name it would
+be a stranger's.
 
 Only whole tokens are handed on: a token that may be taken back must not have been read in part.
 """
@@ -14,7 +16,9 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from filter import candidates
-from filter.identifiers import RECOGNISED, IdentifierKind
+from filter.candidates.model import glyphs
+from filter.identifiers import PHRASES, RECOGNISED, IdentifierKind
+from filter.nv1 import fold
 from filter.output_filter import CONTEXT, Match
 from filter.reading import read_all
 
@@ -24,11 +28,13 @@ if TYPE_CHECKING:
     from filter import OutputFilter
     from filter.stream import Piece, StreamFilter
 
-_SENTENCE_END = re.compile(r"(?:(?<=\w{4})\.|[!?…])(?=\s)|[。！？\n]")
+_SENTENCE_END = re.compile(r"(?:(?<=\w{4})\.|[!?…])(?=\s)|[。！？]|\n\s*\n")
 """A full stop behind a short word may be an abbreviation: better too late than in "St. Gallen"."""
 _LONGEST_STRETCH = 1000
 """Code points after which a sentence is taken to be over."""
-_BY_CASE = (IdentifierKind.NAME, IdentifierKind.POSTAL_ADDRESS, IdentifierKind.HANDLE)
+_SHORTEST_SHARE = 6
+"""Letters that a text must share with what was taken back to be taken for it."""
+_BY_CASE = (IdentifierKind.NAME, IdentifierKind.POSTAL_ADDRESS)
 """Phrases of which strangers' values can be kept out, in scripts that have capital letters: without
 them there is none. Other phrases are redacted at once."""
 
@@ -48,6 +54,8 @@ class _Stretch:
     def __init__(self, start: int) -> None:
         self.start = start
         self.kinds: set[IdentifierKind] = set()
+        self.values: dict[str, IdentifierKind] = {}
+        """Folded letters of what was taken back."""
         self.tries = 0
 
 
@@ -180,9 +188,11 @@ class Resampling:
         if self._stretch is None:
             self._stretch = _Stretch(start)
         self._stretch.start = min(self._stretch.start, start)
-        self._stretch.kinds.add(kind)
+        text = self._text[start - self._base : end - self._base]
+        self._stretch.kinds.update((kind, *(RECOGNISED if kind in PHRASES else ())))
+        self._stretch.values[fold(text)] = kind
         self._stretch.tries += 1
-        self.back = Back(start, self._text[start - self._base : end - self._base])
+        self.back = Back(start, text)
 
     def _handed_on(self) -> list[Piece]:
         if self.back is not None:
@@ -210,27 +220,47 @@ class Resampling:
         Returns whether to go back because of it; else it is removed.
         """
         assert self._stretch is not None
-        kinds = self._stretch.kinds.intersection(RECOGNISED)
         start = max(self._stretch.start, self._base)
         text = self._text[start - self._base : end - self._base]
-        if not kinds or not text:
-            return False
         reading = read_all([text])[0]
-        regions = self._filter.bundle.regions
-        for found in candidates.find(reading.text(), kinds, regions):
-            first = start + reading.span(found.first, found.first)[0]
-            after = found.last + 1
-            last = (
-                start + reading.span(after, after)[0]
-                if after < len(reading.codes)
-                else start + len(text)
+        for low, high, kind in self._strangers(reading.text()):
+            first = start + reading.span(low, low)[0]
+            after = high + 1
+            last = start + (
+                reading.span(after, after)[0] if after < len(reading.codes) else len(text)
             )
-            match = Match(first - self._origin, last - self._origin, found.kind, "resampled")
+            match = Match(first - self._origin, last - self._origin, kind, "resampled")
             if self._may_go_back(match, first, last):
-                self._go_back(first, last, found.kind)
+                self._go_back(first, last, kind)
                 return True
             self._remove(first, last, match)
         return False
+
+    def _strangers(self, reading: str) -> list[tuple[int, int, IdentifierKind]]:
+        """First and last character of what must not stand in a stretch, and its kind."""
+        assert self._stretch is not None
+        kinds = self._stretch.kinds.intersection(RECOGNISED)
+        found = [
+            (candidate.first, candidate.last, candidate.kind)
+            for candidate in candidates.find(reading, kinds, self._filter.bundle.regions)
+        ]
+        letters = glyphs(reading, 0)
+        for value, kind in self._stretch.values.items():
+            # A near-miss, or the value in a spelling that is none: half of it in one piece.
+            size = min(len(value), max(_SHORTEST_SHARE, -(-len(value) // 2)))
+            shares = {value[at : at + size] for at in range(len(value) - size + 1)}
+            found += (
+                (letters.places[at], letters.places[at + size - 1], kind)
+                for at in range(len(letters.text) - size + 1)
+                if letters.text[at : at + size] in shares
+            )
+        merged: list[tuple[int, int, IdentifierKind]] = []
+        for first, last, kind in sorted(found):
+            if merged and first <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(last, merged[-1][1]), merged[-1][2])
+            else:
+                merged.append((first, last, kind))
+        return merged
 
     def _remove(self, first: int, last: int, match: Match) -> None:
         """Put a match in the place of text that was decided to stay."""

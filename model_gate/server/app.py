@@ -44,6 +44,7 @@ class Server:
         largest_body: octets.
         queue: answers that may wait for a row.
         limit: of named prompts; by the policy.
+        log_requests: each is a line of the log, without anything of its content.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Server:
         largest_body: int = LARGEST_BODY,
         queue: int = QUEUE,
         limit: NamedPrompts | None = None,
+        log_requests: bool = False,
     ) -> None:
         guard = model.guard
         self.metrics = Metrics(guard)
@@ -78,6 +80,7 @@ class Server:
             largest_body=largest_body,
             ails=self.engine.ails,
             alive=self.engine.alive,
+            log_requests=log_requests,
         )
         self.app.post("/v1/chat/completions")(self._chat)
         self.app.post("/v1/completions")(self._completion)

@@ -35,6 +35,7 @@ class Options:
     open_health: bool = False
     largest_body: int = LARGEST_BODY
     grace_s: float = running.GRACE_S
+    log_requests: bool = False
 
 
 def serve(path: Path | str, guard: Guard, options: Options, says: Callable[[str], None]) -> None:
@@ -67,6 +68,7 @@ def serve(path: Path | str, guard: Guard, options: Options, says: Callable[[str]
             open_health=options.open_health,
             largest_body=options.largest_body,
             queue=options.queue,
+            log_requests=options.log_requests,
         )
 
         def ready(address: str) -> None:

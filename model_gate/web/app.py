@@ -24,6 +24,7 @@ def create(
     largest_body: int = LARGEST_BODY,
     ails: Callable[[], Sequence[str]] = tuple,
     alive: Callable[[], bool] = lambda: True,
+    log_requests: bool = False,
 ) -> FastAPI:
     """An application with ``/livez``, ``/health``, ``/metrics``, errors and limits.
 
@@ -35,6 +36,7 @@ def create(
         largest_body: octets.
         ails: what else is wrong, for the health page: sentences without personal data.
         alive: False when only a restart helps; ``/livez`` answers 503 then.
+        log_requests: each is a line of the log: route, method, status, duration.
     """
     app = FastAPI(openapi_url=None, redirect_slashes=False)
 
@@ -55,5 +57,5 @@ def create(
     if keys is not None:
         opened = frozenset({LIVE, *({"/health", "/metrics"} if open_health else ())})
         app.add_middleware(Keys, keys=keys, opened=opened)
-    app.add_middleware(Observed, metrics=metrics)
+    app.add_middleware(Observed, metrics=metrics, logged=log_requests)
     return app

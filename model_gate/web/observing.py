@@ -25,11 +25,12 @@ _HEADERS = {
 
 
 class Observed:
-    """Around everything that may fail."""
+    """Around everything that may fail. ``logged``: each request is a line of the log."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, logged: bool = False) -> None:
         self.app = app
         self._metrics = metrics
+        self._logged = logged
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -63,5 +64,6 @@ class Observed:
             route: str = getattr(found, "path_format", getattr(found, "path", UNKNOWN))
             method = scope["method"] if scope["method"] in METHODS else UNKNOWN
             self._metrics.request(route, method, status or GONE, duration_s)
-            ms = round(1000 * duration_s, 1)
-            logs.event("request", route=route, method=method, status=status or GONE, ms=ms)
+            if self._logged:
+                ms = round(1000 * duration_s, 1)
+                logs.event("request", route=route, method=method, status=status or GONE, ms=ms)

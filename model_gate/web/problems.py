@@ -18,7 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from filter.errors import InputError, LetheError
+from filter.errors import BundleError, InputError, LetheError
 from model_gate.errors import FilterFailed, NamedPromptRefused, PromptTooLong
 
 INVALID = "invalid_request_error"
@@ -83,7 +83,7 @@ def of(error: BaseException) -> ApiError:
     """The error as it goes out, whatever it was."""
     if isinstance(error, ApiError):
         return error
-    if isinstance(error, FilterFailed):
+    if isinstance(error, BundleError | FilterFailed):
         return not_in_force()
     if isinstance(error, PromptTooLong):
         return ApiError(400, str(error), code="context_length_exceeded")

@@ -19,7 +19,6 @@ import pytest
 from lethe.cli import main
 
 LETHE = [sys.executable, "-m", "lethe"]
-QUESTION = "What is the phone number of {}?"
 KEY = "a-key-for-the-command"
 
 
@@ -51,11 +50,11 @@ class Command:
 
 @pytest.fixture(scope="module")
 def command(
-    tmp_path_factory: pytest.TempPathFactory, checkpoint: Path, people: Any
+    tmp_path_factory: pytest.TempPathFactory, tiny_path: Path, people: Any
 ) -> Iterator[Command]:
     folder = tmp_path_factory.mktemp("command")
     (folder / "keys").write_text(f"{KEY}\n")
-    options: list[object] = ["--model", checkpoint, "--bundle", people.bundle_file]
+    options: list[object] = ["--model", tiny_path, "--bundle", people.bundle]
     options += [
         "--device",
         "cpu",
@@ -66,7 +65,14 @@ def command(
         "--served-model-name",
         "tiny",
     ]
-    options += ["--api-key-file", folder / "keys", "--open-health"]
+    options += [
+        "--api-key-file",
+        folder / "keys",
+        "--open-health",
+        "--log-requests",
+        "--on-named-prompt",
+        "answer",
+    ]
     found = Command(folder, *options)
     try:
         yield found
@@ -85,7 +91,7 @@ def run(*arguments: object, given: str = "") -> subprocess.CompletedProcess[str]
 def test_the_command_serves(command: Command, people: Any) -> None:
     body = {
         "model": "tiny",
-        "messages": [{"role": "user", "content": QUESTION.format(people.listed["name"])}],
+        "messages": [{"role": "user", "content": people.ask(people.listed)}],
         "temperature": 0,
         "max_tokens": 60,
     }
@@ -105,7 +111,7 @@ def test_selftest_asks_a_gate(command: Command) -> None:
 def test_the_log_holds_nothing_of_what_was_said(command: Command, people: Any) -> None:
     said = command.log.read_text()
     assert '"route": "/v1/chat/completions"' in said
-    for value in people.listed.values():
+    for value in (people.listed.name, people.listed.phone, people.listed.email):
         assert value not in said
     assert KEY not in said
     assert "removed" not in said
@@ -133,15 +139,16 @@ def test_it_ends_in_order(command: Command) -> None:
 @pytest.mark.parametrize("stream", [(), ("--stream",)], ids=["whole", "stream"])
 @pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["text", "json"])
 def test_generate(
-    checkpoint: Path,
+    tiny_path: Path,
     people: Any,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     stream: tuple[str, ...],
     as_json: tuple[str, ...],
 ) -> None:
-    question = QUESTION.format(people.listed["name"])
-    options = ["--model", checkpoint, "--bundle", people.bundle_file, "--device", "cpu", "--chat"]
+    question = people.ask(people.listed)
+    options = ["--model", tiny_path, "--bundle", people.bundle, "--device", "cpu", "--chat"]
+    options += ["--on-named-prompt", "answer"]
     options += ["--temperature", 0, "--max-tokens", 60, *stream, *as_json]
     if stream:
         options += ["--prompt", question]
@@ -157,10 +164,10 @@ def test_generate(
         rows = [json.loads(line) for line in said.splitlines()]
         text = "".join(row["text"] for row in rows)
         if not stream:
-            assert rows[0]["removed"] == {"phone": 1}
+            assert rows[0]["removed"]["phone"] == 1
             assert rows[0]["finish_reason"] == "stop"
     assert "[phone removed]" in text
-    assert people.listed["phone"] not in said
+    assert people.listed.phone not in said
 
 
 @pytest.mark.parametrize("command", ["serve", "generate"])
@@ -172,7 +179,7 @@ def test_what_is_no_apertus(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    options = ["--model", tmp_path, "--bundle", people.bundle_file]
+    options = ["--model", tmp_path, "--bundle", people.bundle]
     monkeypatch.setattr(sys, "argv", ["lethe", "gate", command, *map(str, options)])
     monkeypatch.setattr(sys, "stdin", io.StringIO("Hello"))
     with pytest.raises(SystemExit) as ended:

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ from gate_server import behind, serving
 
 from filter import Bundle
 from model_gate.guard import Guard
-from model_gate.policy import GatePolicy
+from model_gate.policy import GatePolicy, Mode, NamedPrompt
 from model_gate.web.limits import ApiKeys
 from model_gate.web.running import Keeper
 
-QUESTION = "What is the phone number of {}?"
+NEWER = "2027.1.0"
 KEYS = ("first-key-0123456789", "second-key-0123456789")
 
 
@@ -37,7 +38,7 @@ def eventually(true: Callable[[], bool]) -> None:
 
 def test_many_clients_at_once(served: Any, people: Any) -> None:
     """Rows come and go while others speak; nobody gets another's answer."""
-    questions = [QUESTION.format(one["name"]) for one in people.all] * 4
+    questions = [people.ask(one) for one in people.all] * 4
     alone = {one: served.chat(one).choices[0].message.content for one in set(questions)}
 
     def ask(number: int) -> bool:
@@ -95,9 +96,7 @@ def test_a_failure_of_the_engine_ends_every_answer_with_an_error(loaded: Any, pe
     model = behind(loaded, loaded.guard, rows=2)
     with serving(model) as served:
         model.paced.goes.clear()
-        streams = [
-            served.chat(QUESTION.format(people.listed["name"]), stream=True) for _ in range(3)
-        ]
+        streams = [served.chat(people.ask(people.listed), stream=True) for _ in range(3)]
         model.paced.stands.acquire()
         model.paced.fails = True
         model.paced.goes.set()
@@ -119,11 +118,11 @@ def test_a_newer_release_comes_into_force_under_load(
 ) -> None:
     """What is newly listed goes out before and not after, whatever is under way; a damaged file changes nothing."""
     path = tmp_path / "filter.safetensors"
-    path.write_bytes(people.bundle_file.read_bytes())
-    guard = Guard.open(path)
+    path.write_bytes(people.bundle.read_bytes())
+    guard = Guard.open(path, loaded.guard.policy)
     keeper = Keeper(guard, refresh_s=0.05)
-    free, question = people.free, QUESTION.format(people.free["name"])
-    newer = Bundle.build([("phone", free["phone"])], release=people.newer, family="lethe")
+    free, question = people.free, people.ask(people.free)
+    newer = Bundle.build([("phone", free.phone)], release=NEWER, family="lethe")
     newer.write(tmp_path / "newer")
     (tmp_path / "damaged").write_bytes((tmp_path / "newer").read_bytes()[:-50])
     with serving(behind(loaded, guard), keeper=keeper) as served, ThreadPoolExecutor(4) as pool:
@@ -136,9 +135,9 @@ def test_a_newer_release_comes_into_force_under_load(
 
         asking = [pool.submit(ask) for _ in range(4)]
         eventually(lambda: len(said) > 4)
-        assert all(free["phone"] in text for text in said)
+        assert all(free.phone in text for text in said)
         (tmp_path / "newer").replace(path)
-        eventually(lambda: served.http.get("/health").json()["release"] == people.newer)
+        eventually(lambda: served.http.get("/health").json()["release"] == NEWER)
         now = len(said) + 4  # those under way began before
         eventually(lambda: len(said) > now + 4)
         (tmp_path / "damaged").replace(path)
@@ -148,7 +147,7 @@ def test_a_newer_release_comes_into_force_under_load(
             one.result()
         assert all("[phone removed]" in text for text in said[now:])
         health = served.http.get("/health")
-        assert (health.status_code, health.json()["release"]) == (200, people.newer)
+        assert (health.status_code, health.json()["release"]) == (200, NEWER)
 
 
 def test_nothing_is_generated_once_the_release_is_refused(loaded: Any) -> None:
@@ -174,12 +173,12 @@ def test_nothing_is_generated_once_the_release_is_refused(loaded: Any) -> None:
 
 def test_named_prompts_are_limited_for_each_key(loaded: Any, people: Any) -> None:
     policy = GatePolicy(named_prompts_per_hour=2)
-    guard = Guard.open(people.bundle_file, policy)
+    guard = Guard.open(people.bundle, policy)
     with serving(behind(loaded, guard), keys=ApiKeys(KEYS), open_health=True) as served:
         first, second = (served.client.with_options(api_key=key) for key in KEYS)
 
         def ask(client: openai.OpenAI, name: str) -> Any:
-            message = {"role": "user", "content": QUESTION.format(name)}
+            message = {"role": "user", "content": f"What is the phone number of {name}?"}
             return client.chat.completions.create(
                 model="tiny",
                 messages=[message],  # type: ignore[list-item]
@@ -187,34 +186,34 @@ def test_named_prompts_are_limited_for_each_key(loaded: Any, people: Any) -> Non
             )
 
         for _ in range(2):
-            ask(first, people.named)
-        for name in (people.named, "nobody"):  # or the refusal would tell
+            ask(first, people.listed.name)
+        for name in (people.listed.name, "nobody"):  # or the refusal would tell
             with pytest.raises(openai.RateLimitError) as raised:
                 ask(first, name)
             assert raised.value.code == "named_prompts"
             assert int(raised.value.response.headers["retry-after"]) > 60
-        ask(second, people.named)
+        ask(second, people.listed.name)
         with pytest.raises(openai.AuthenticationError):
             served.complete("The")
         assert served.figure('named_prompts_total{outcome="answered"}') == 3
 
 
 def test_a_prompt_with_a_listed_name_can_be_refused(loaded: Any, people: Any) -> None:
-    guard = Guard.open(people.bundle_file, GatePolicy(on_named_prompt="refuse"))  # type: ignore[arg-type]
+    guard = Guard.open(people.bundle, GatePolicy(on_named_prompt=NamedPrompt.REFUSE))
     with serving(behind(loaded, guard)) as served:
         with pytest.raises(openai.BadRequestError) as raised:
-            served.chat(QUESTION.format(people.named))
+            served.chat(people.ask(people.listed))
         assert raised.value.code == "content_filter"
-        assert people.named not in str(raised.value)
+        assert people.listed.name not in str(raised.value)
         assert served.figure('named_prompts_total{outcome="refused"}') == 1
 
 
 def test_refusing_ends_with_content_filter(loaded: Any, people: Any) -> None:
-    guard = Guard.open(people.bundle_file, GatePolicy(mode="refuse"))  # type: ignore[arg-type]
+    guard = Guard.open(people.bundle, replace(loaded.guard.policy, mode=Mode.REFUSE))
     with serving(behind(loaded, guard)) as served:
-        choice = served.chat(QUESTION.format(people.listed["name"])).choices[0]
+        choice = served.chat(people.ask(people.listed)).choices[0]
         assert choice.finish_reason == "content_filter"
-        assert people.listed["phone"][:7] not in choice.message.content
+        assert people.listed.phone[:7] not in choice.message.content
 
 
 def test_the_end_of_the_server_ends_its_answers(loaded: Any) -> None:

@@ -73,6 +73,14 @@ def application(guard: Guard, **options: object) -> FastAPI:
 
         return EventStream(given(), lambda: None)
 
+    @app.get("/broken")
+    async def broken() -> Response:
+        async def given() -> AsyncIterator[bytes]:
+            yield event({"n": 1})
+            raise ValueError(SECRET)
+
+        return EventStream(given(), lambda: None)
+
     return app
 
 
@@ -132,6 +140,7 @@ def test_bodies(client: httpx.Client) -> None:
     assert status(b"{") == 400
     assert status(b" " * 1001) == 413
     assert status(iter([b" " * 600, b" " * 600])) == 413
+    assert client.post("/nowhere", content=b" " * 1001).status_code == 413
 
 
 def test_every_answer_has_safe_headers(client: httpx.Client) -> None:
@@ -150,6 +159,15 @@ def test_a_stream_that_fails_says_so_in_fixed_words(client: httpx.Client) -> Non
     assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "unexpected"
     assert DONE not in answer.content
     assert SECRET not in answer.text
+
+
+def test_a_stream_that_breaks_looks_broken(
+    client: httpx.Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What was sent of it must not be taken for a whole answer; the log does not say why in its words."""
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.get("/broken")
+    assert SECRET not in "".join(capfd.readouterr())
 
 
 def test_health_for_programs(client: httpx.Client) -> None:

@@ -117,6 +117,67 @@ def serve(
 
 
 @app.command()
+def proxy(
+    upstream: Annotated[
+        str, typer.Option(help="Address of an engine with OpenAI's API: http://host:port.")
+    ],
+    bundle: BundleFile,
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    mode: Annotated[
+        str, typer.Option(help="redact or refuse: what happens to a listed identifier.")
+    ] = "redact",
+    on_named_prompt: OnNamed = "redact",
+    named_prompts_per_hour: NamedPerHour = 30,
+    filter_policy: FilterPolicyName = "standard",
+    upstream_key_file: Annotated[
+        Path | None, typer.Option(help="File with the key that the engine asks for.")
+    ] = None,
+    may_continue: Annotated[
+        bool,
+        typer.Option(
+            "--continue/--no-continue",
+            help="Where an answer is cut, have the engine go on unseen to decide about its end.",
+        ),
+    ] = True,
+    silence: Annotated[
+        float, typer.Option(help="Seconds that the engine may say nothing.", min=1)
+    ] = 120.0,
+    api_key_file: KeyFile = None,
+    open_health: OpenHealth = False,
+    max_body: LargestBody = 4 << 20,
+    grace: Grace = 30.0,
+    log_requests: LogRequests = False,
+) -> None:
+    """Stand before vLLM, SGLang, llama.cpp or any engine with OpenAI's API, which only the proxy may reach.
+
+    Example:
+
+    lethe gate proxy --upstream http://127.0.0.1:8000 --bundle filter.safetensors
+    """
+    guard = _guard(bundle, mode, on_named_prompt, named_prompts_per_hour, filter_policy)
+    keys = _keys(api_key_file)
+    upstream_key = _line(upstream_key_file)
+    with extra("proxy"):
+        from model_gate.proxy.serving import Options
+        from model_gate.proxy.serving import serve as run
+    options = Options(
+        host=host,
+        port=port,
+        upstream_key=upstream_key,
+        silence_s=silence,
+        may_continue=may_continue,
+        keys=keys,
+        open_health=open_health,
+        largest_body=max_body,
+        grace_s=grace,
+        log_requests=log_requests,
+    )
+    _caution(host, api_key_file)
+    run(upstream, guard, options, _says)
+
+
+@app.command()
 def generate(
     model: Model,
     bundle: BundleFile,
@@ -252,6 +313,23 @@ def _keys(path: Path | None) -> ApiKeys | None:
     with extra("gate"):
         from model_gate.web.limits import ApiKeys
     return ApiKeys.read(path)
+
+
+def _line(path: Path | None) -> str | None:
+    """A secret from a file with nothing else.
+
+    Raises:
+        InputError: there is none.
+    """
+    if path is None:
+        return None
+    try:
+        found = path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        found = ""
+    if not found or not found.isprintable():
+        raise InputError(f"{path} holds no key: name a file with one line for --upstream-key-file.")
+    return found
 
 
 def _caution(host: str, keys: Path | None) -> None:

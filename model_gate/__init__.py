@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from model_gate.channels import Piece
     from model_gate.guard import Guard, Health
     from model_gate.model import GatedModel, Generation
     from model_gate.policy import GatePolicy, Mode, NamedPrompt
     from model_gate.sampling import Sampling
-    from model_gate.sequence import Piece
     from model_gate.speech import Speech
 
 __all__ = [
@@ -37,7 +37,7 @@ _HOMES = {
     "Health": "guard",
     "Mode": "policy",
     "NamedPrompt": "policy",
-    "Piece": "sequence",
+    "Piece": "channels",
     "Sampling": "sampling",
     "Speech": "speech",
 }

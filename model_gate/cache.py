@@ -48,6 +48,11 @@ class _SlotLayer(DynamicLayer):  # type: ignore[misc]
             self.values[slots.numbers, :, slots.places] = value_states[:, :, 0]
         return self.keys[:rows, :, :end], self.values[:rows, :, :end]
 
+    def release(self) -> None:
+        """Give the memory back."""
+        del self.keys, self.values
+        self.is_initialized = False
+
     def resize(self, rows: int, columns: int, like: torch.Tensor) -> None:
         """Make room, keeping what is there."""
         heads, size = like.shape[1], like.shape[3]
@@ -65,8 +70,15 @@ class _SlotLayer(DynamicLayer):  # type: ignore[misc]
 class SlotCache(Cache):  # type: ignore[misc]
     """A cache for one new token of each row at a time; prompts come in by `enter`."""
 
-    def __init__(self, layers: int) -> None:
+    def __init__(self, layers: int, context: int) -> None:
+        """Prepare it; memory is taken as rows come.
+
+        Args:
+            layers: of the model.
+            context: columns that a row needs at most.
+        """
         super().__init__(layers=[_SlotLayer(self) for _ in range(layers)])
+        self._context = context
         self.lengths: list[int] = []
         """Columns in use of each row."""
         self.places: torch.Tensor | None = None
@@ -101,6 +113,11 @@ class SlotCache(Cache):  # type: ignore[misc]
                 layer.values[row, :, :used] = layer.values[last, :, :used]
             self.lengths[row] = used
         self.lengths.pop()
+        if not self.lengths:
+            # One long prompt must not make all rows long that come later.
+            self._rows = self._columns = 0
+            for layer in self.layers:
+                layer.release()
 
     def prepare(self, dtype: torch.dtype, device: torch.device) -> torch.Tensor | None:
         """Make room for a token of each row; returns the mask [rows, 1, 1, columns], if one is needed.
@@ -127,10 +144,15 @@ class SlotCache(Cache):  # type: ignore[misc]
     def _reserve(self, rows: int, columns: int, like: torch.Tensor) -> None:
         if rows <= self._rows and columns <= self._columns:
             return
-        while self._rows < rows:
-            self._rows = max(1, self._rows * 2)
-        self._columns = self._columns or _FIRST_COLUMNS
-        while self._columns < columns:
-            self._columns *= 2
+        self._rows = _doubled(max(1, self._rows), rows)
+        doubled = _doubled(max(_FIRST_COLUMNS, self._columns), columns)
+        self._columns = max(columns, min(doubled, self._context))
         for layer in self.layers:
             layer.resize(self._rows, self._columns, like)
+
+
+def _doubled(size: int, wanted: int) -> int:
+    """A size doubled until it is enough."""
+    while size < wanted:
+        size *= 2
+    return size

@@ -34,6 +34,14 @@ SWITCHES = {
 }
 
 
+class Piece(NamedTuple):
+    """Something that may be read."""
+
+    channel: Channel
+    text: str
+    """Of a tool call: a JSON object with ``name`` and ``arguments``, the latter JSON in a string."""
+
+
 class ToolCall(NamedTuple):
     """One call of a tool."""
 

@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import torch
 from transformers import DynamicCache
 
+from filter.errors import InputError
 from model_gate.cache import SlotCache
 from model_gate.errors import PromptTooLong
-from model_gate.sampling import Sampling, drawn, warped
+from model_gate.sampling import Drawing, Sampler, Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 PREFILL = 2048
 """Tokens of a prompt that are read at once; between two such chunks the others go on."""
+SHORTEST = 512
+"""A shorter chunk counts as if it had so many: a forward costs something whatever it reads."""
 THREADED_FROM = 8
 """Rows from which tokens are read in another thread where the model itself blocks this one."""
 
@@ -72,26 +75,19 @@ class PlainSequence:
         return None
 
 
-class _Row:
+class _Row(Drawing):
     """A sequence in the loop."""
 
-    def __init__(self, sequence: Sequence, number: int, device: torch.device) -> None:
+    def __init__(self, sequence: Sequence) -> None:
+        super().__init__(sequence.prompt, sequence.sampling)
         self.sequence = sequence
-        self.number = number
-        """In the order of admission."""
-        self.tokens: list[int] = []
-        """Drawn so far, the one to be fed next included."""
         self.again = False
         """Whether the last token kept is fed once more, being where the row went back to."""
-        self.seen: torch.Tensor | None = None
-        self.generator: torch.Generator | None = None
-        if sequence.sampling.seed is not None and not sequence.sampling.is_greedy:
-            self.generator = torch.Generator(device).manual_seed(sequence.sampling.seed)
 
     @property
     def last(self) -> int:
         """The token to be fed."""
-        return self.tokens[-1] if self.tokens else self.sequence.prompt[-1]
+        return self.tokens[-1] if self.tokens else self.prompt[-1]
 
 
 class Decoder:
@@ -124,19 +120,17 @@ class Decoder:
         self._device: torch.device = model.device
         self._dtype: torch.dtype = model.dtype
         self._vocabulary: int = model.config.vocab_size
-        self._shared = None if seed is None else torch.Generator(self._device).manual_seed(seed)
-        self._cache = SlotCache(model.config.num_hidden_layers)
+        self._sampler = Sampler(self._device, seed)
+        self._cache = SlotCache(model.config.num_hidden_layers, context)
         takes = inspect.signature(type(model).forward).parameters
         self._cache_argument = "cache" if "cache" in takes else "past_key_values"
         self._arriving: deque[_Row] = deque()
-        self._read: Any = None
-        """The prompt that is being read: its cache, and how far."""
+        self._reading: tuple[Any, int] | None = None
+        """The cache of the prompt that is being read, and how far it is."""
         self._active: list[_Row] = []
         """In the order of the cache's rows."""
-        self._fresh: list[tuple[_Row, torch.Tensor]] = []
-        """Rows whose prompt was just read, with the logits behind it."""
         self._drawn: list[tuple[_Row, int]] = []
-        self._admitted = 0
+        """Tokens that are still to be read by their sequences."""
         self._thread = ThreadPoolExecutor(1, "gate")
         """Starts when it is first used."""
 
@@ -155,21 +149,25 @@ class Decoder:
 
         Raises:
             PromptTooLong: it leaves no room in the context.
+            InputError: it is empty.
         """
+        if not sequence.prompt:
+            raise InputError("The prompt has no tokens: give one to begin with.")
         if len(sequence.prompt) >= self._context:
             raise PromptTooLong(
                 f"The prompt has {len(sequence.prompt)} tokens and this model's context "
                 f"{self._context}: shorten it."
             )
-        self._arriving.append(_Row(sequence, self._admitted, self._device))
-        self._admitted += 1
+        row = _Row(sequence)
+        self._sampler.add(row)
+        self._arriving.append(row)
 
     def remove(self, sequence: Sequence) -> None:
         """Let a sequence go that is not done; one that is not there is no error."""
         for row in list(self._arriving):
             if row.sequence is sequence:
                 if row is self._arriving[0]:
-                    self._read = None
+                    self._reading = None
                 self._arriving.remove(row)
         for row in list(self._active):
             if row.sequence is sequence:
@@ -177,148 +175,118 @@ class Decoder:
 
     @torch.inference_mode()
     def step(self) -> list[Sequence]:
-        """A token for every sequence; returns those that are done and have left."""
-        self._read_prompts()
-        logits = self._forward_and_push()
+        """A token for every sequence; returns those that are done and have left.
+
+        Whatever it raises, from the model or a sequence, leaves the loop unusable: tokens may be lost.
+        """
+        parts = self._read_prompts()
+        if len(parts) < len(self._active):
+            parts.insert(0, self._feed(self._active[: len(self._active) - len(parts)]))
         wanted = [
             at for at, row in enumerate(self._active) if not row.sequence.done and not row.again
         ]
         if wanted:
+            logits = torch.cat(parts) if len(parts) > 1 else parts[0]
+            if len(wanted) < len(logits):
+                logits = logits[wanted]
             rows = [self._active[at] for at in wanted]
-            self._draw(rows, logits if len(wanted) == len(logits) else logits[wanted])
+            bans = [row.sequence.forbidden() for row in rows]
+            tokens = self._sampler.draw(rows, logits.float(), bans)
+            self._drawn = list(zip(rows, tokens, strict=True))
         ended = [row for row in self._active if row.sequence.done]
         for row in ended:
             self._leave(row)
         return [row.sequence for row in ended]
 
-    def _read_prompts(self) -> None:
-        """Read a chunk of a prompt; all prompts where all rows draw from one generator."""
-        while self._arriving:
-            row = self._arriving[0]
-            prompt = row.sequence.prompt
-            cache, done = self._read or (DynamicCache(config=self._model.config), 0)
-            chunk = prompt[done : done + PREFILL]
-            positions = torch.arange(done, done + len(chunk), device=self._device)[None]
-            out = self._model(
-                input_ids=torch.tensor([chunk], device=self._device),
-                position_ids=positions,
-                use_cache=True,
-                logits_to_keep=1,
-                **{self._cache_argument: cache},
-            )
-            done += len(chunk)
-            self._read = (cache, done)
-            if done == len(prompt):
-                self._read = None
-                self._arriving.popleft()
-                self._fresh.append((row, out.logits[:, -1]))
-                self._cache.enter(cache, done)
-                self._active.append(row)
-            if self._shared is None:
-                return
+    def _read_prompts(self) -> list[torch.Tensor]:
+        """Read as much of the prompts as goes into a step; all of them where one generator is shared.
 
-    def _forward_and_push(self) -> torch.Tensor:
-        """Feed what was drawn, and have it read meanwhile: logits [active, vocabulary], float32."""
-        fresh, self._fresh = self._fresh, []
-        old = self._active[: len(self._active) - len(fresh)]
-        pushed, self._drawn = self._drawn, []
+        Returns logits [1, vocabulary] behind each that is read to its end.
+        """
         parts: list[torch.Tensor] = []
-        if not old:
-            backs: list[tuple[_Row, Rewind]] = []
-        elif all(row.tokens and row.tokens[-1] in self._eos for row in old):
-            # All are at their ends, unless one has to go back: nothing needs to be fed.
-            backs = _pushed(pushed)
-            parts.append(torch.zeros(len(old), self._vocabulary, device=self._device))
-            for row in old:
-                row.again = True
-        elif self._device.type != "cpu" or len(pushed) < THREADED_FROM:
-            parts.append(self._forward(old))
+        spent = 0
+        while self._arriving and (spent < PREFILL or self._sampler.shares):
+            row = self._arriving[0]
+            cache, done = self._reading or (DynamicCache(config=self._model.config), 0)
+            chunk = row.prompt[done : done + PREFILL]
+            spent += max(len(chunk), SHORTEST)
+            end = done + len(chunk)
+            out = self._call(
+                [chunk], torch.arange(done, end, device=self._device)[None], None, cache
+            )
+            self._reading = cache, end
+            if end == len(row.prompt):
+                self._reading = None
+                self._arriving.popleft()
+                self._cache.enter(cache, end)
+                self._active.append(row)
+                parts.append(out)
+        return parts
+
+    def _feed(self, rows: list[_Row]) -> torch.Tensor:
+        """Feed the first rows, and have what was drawn read meanwhile: logits [rows, vocabulary]."""
+        pushed, self._drawn = self._drawn, []
+        if all(map(self._may_end, rows)):
+            # Nothing needs to be fed unless one goes on or back.
+            self._take_back(_pushed(pushed))
+            if all(row.sequence.done for row in rows):
+                return torch.zeros(
+                    len(rows), self._vocabulary, dtype=self._dtype, device=self._device
+                )
+            return self._forward(rows)
+        if self._device.type != "cpu" or len(pushed) < THREADED_FROM:
+            logits = self._forward(rows)
             backs = _pushed(pushed)
         else:
             reading = self._thread.submit(_pushed, pushed)
-            parts.append(self._forward(old))
-            backs = reading.result()
-        for row, back in backs:
-            self._go_back(row, back.keep)
-        parts += [logits for _, logits in fresh]
-        if not parts:
-            return torch.empty(0, self._vocabulary, device=self._device)
-        return torch.cat([part.to(dtype=torch.float32, copy=True) for part in parts])
+            try:
+                logits = self._forward(rows)
+            finally:
+                backs = reading.result()
+        self._take_back(backs)
+        return logits
+
+    def _may_end(self, row: _Row) -> bool:
+        """Whether the token that was just drawn is likely the last."""
+        return not row.again and (
+            row.last in self._eos or len(row.tokens) == row.sampling.max_new_tokens
+        )
 
     def _forward(self, rows: list[_Row]) -> torch.Tensor:
         """One token of each of the first rows of the cache: logits [rows, vocabulary]."""
         cache = self._cache
-        arrived, cache.lengths = cache.lengths[len(rows) :], cache.lengths[: len(rows)]
+        # Rows whose prompts were read in this step have nothing to be fed yet.
+        fresh, cache.lengths = cache.lengths[len(rows) :], cache.lengths[: len(rows)]
         mask = cache.prepare(self._dtype, self._device)
+        positions = torch.tensor([[length] for length in cache.lengths], device=self._device)
+        logits = self._call([[row.last] for row in rows], positions, mask, cache)
+        cache.advance(range(len(rows)))
+        cache.lengths += fresh
+        for row in rows:
+            row.again = False
+        return logits
+
+    def _call(
+        self, ids: list[list[int]], positions: torch.Tensor, mask: torch.Tensor | None, cache: Any
+    ) -> torch.Tensor:
+        """The model's logits behind the last token of each row: [rows, vocabulary]."""
         out = self._model(
-            input_ids=torch.tensor([[row.last] for row in rows], device=self._device),
+            input_ids=torch.tensor(ids, device=self._device),
             attention_mask=mask,
-            position_ids=torch.tensor([[length] for length in cache.lengths], device=self._device),
+            position_ids=positions,
             use_cache=True,
             logits_to_keep=1,
             **{self._cache_argument: cache},
         )
-        cache.advance(range(len(rows)))
-        for row in rows:
-            row.again = False
-        cache.lengths += arrived
         logits: torch.Tensor = out.logits[:, -1]
         return logits
 
-    def _go_back(self, row: _Row, keep: int) -> None:
-        """Forget tokens behind ``keep``; the last one left is fed again."""
-        del row.tokens[keep:]
-        row.again = True
-        row.seen = None
-        at = self._active.index(row)
-        self._cache.lengths[at] = len(row.sequence.prompt) + keep - 1
-
-    def _draw(self, rows: list[_Row], logits: torch.Tensor) -> None:
-        """The next token of each row, from logits [rows, vocabulary]."""
-        for number, row in enumerate(rows):
-            mask = row.sequence.forbidden()
-            if mask is not None and not bool(mask.all()):
-                mask = mask.to(self._device)
-                logits[number, : len(mask)].masked_fill_(mask, float("-inf"))
-        groups: dict[Sampling, list[int]] = {}
-        for number, row in enumerate(rows):
-            groups.setdefault(_alike(row.sequence.sampling), []).append(number)
-        tokens = [0] * len(rows)
-        for sampling, numbers in groups.items():
-            some = [rows[n] for n in numbers]
-            part = logits if len(numbers) == len(rows) else logits[numbers]
-            seen = self._seen(some, part) if sampling.repetition_penalty != 1 else None
-            found = self._drawn_of(some, warped(part, sampling, seen), sampling)
-            for number, token in zip(numbers, found, strict=True):
-                tokens[number] = token
-        for row, token in zip(rows, tokens, strict=True):
-            row.tokens.append(token)
-            if row.seen is not None:
-                row.seen[token] = True
-            self._drawn.append((row, token))
-
-    def _drawn_of(self, rows: list[_Row], scores: torch.Tensor, sampling: Sampling) -> list[int]:
-        if sampling.is_greedy:
-            return drawn(scores, sampling, None).tolist()
-        if self._shared is not None:
-            # Of those that have left numbers are drawn as well, as in a batch that stays together.
-            if len(rows) < self._admitted:
-                numbers = [row.number for row in rows]
-                full = torch.zeros(self._admitted, scores.shape[1], device=scores.device)
-                full[numbers] = scores
-                return drawn(full, sampling, self._shared)[numbers].tolist()
-            return drawn(scores, sampling, self._shared).tolist()
-        if all(row.generator is None for row in rows):
-            return drawn(scores, sampling, None).tolist()
-        found = [drawn(scores[n : n + 1], sampling, row.generator) for n, row in enumerate(rows)]
-        return torch.cat(found).tolist()
-
-    def _seen(self, rows: list[_Row], logits: torch.Tensor) -> torch.Tensor:
-        for row in rows:
-            if row.seen is None:
-                row.seen = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
-                row.seen[[*row.sequence.prompt, *row.tokens]] = True
-        return torch.stack([row.seen for row in rows if row.seen is not None])
+    def _take_back(self, backs: list[tuple[_Row, Rewind]]) -> None:
+        """Rows forget their last tokens; what is left at the end is fed again, its logits being gone."""
+        for row, back in backs:
+            row.take_back(back.keep)
+            row.again = True
+            self._cache.lengths[self._active.index(row)] = len(row.prompt) + back.keep - 1
 
     def _leave(self, row: _Row) -> None:
         at = self._active.index(row)
@@ -334,10 +302,3 @@ def _pushed(drawn_tokens: list[tuple[_Row, int]]) -> list[tuple[_Row, Rewind]]:
     return [
         (row, back) for row, token in drawn_tokens if (back := row.sequence.push(token)) is not None
     ]
-
-
-def _alike(sampling: Sampling) -> Sampling:
-    """What decides how scores are warped: equal for rows that are warped together."""
-    from dataclasses import replace
-
-    return replace(sampling, seed=None, max_new_tokens=1)

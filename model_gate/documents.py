@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from filter import OutputFilter
 
@@ -54,6 +54,21 @@ def removed_from_text(output_filter: OutputFilter, text: str) -> Counter[str]:
         return removed_from(output_filter, json.loads(text, object_pairs_hook=list))
     except (ValueError, RecursionError):
         return removed_from(output_filter, [text]) or removed_from(output_filter, unescaped(text))
+
+
+def removed_from_calls(
+    output_filter: OutputFilter, calls: Sequence[tuple[str, str]]
+) -> Counter[str]:
+    """What tool calls would lose: names and arguments (JSON texts), apart and all of them joined."""
+    read: list[object] = []
+    for name, arguments in calls:
+        try:
+            read.append((name, json.loads(arguments, object_pairs_hook=list)))
+        except (ValueError, RecursionError):
+            read.append((name, [arguments]))
+            if removed := removed_from(output_filter, unescaped(arguments)):
+                return removed
+    return removed_from(output_filter, read)
 
 
 def redacted_text(output_filter: OutputFilter, text: str) -> tuple[str, Counter[str]]:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast, overload
 
 from filter.errors import InputError
-from model_gate.channels import Channel, ToolCall
+from model_gate.channels import Channel, Piece, ToolCall
 from model_gate.decode import Decoder
 from model_gate.errors import PromptTooLong
 from model_gate.guard import Guard
 from model_gate.policy import GatePolicy
 from model_gate.prompts import Hearing, Turn, hear
 from model_gate.sampling import Sampling
-from model_gate.sequence import GatedSequence, Piece
+from model_gate.sequence import GatedSequence
 from model_gate.tokens import Vocabulary
 
 if TYPE_CHECKING:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 
 from filter.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+_COLDEST = 1e-6
+"""Temperature below which scores may overflow in float32, where softmax of two infinities is NaN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +39,11 @@ class Sampling:
             InputError: a number out of its range.
         """
         for name, holds, wanted in (
-            ("temperature", 0 <= self.temperature <= 100, "0 or more"),
+            ("temperature", 0 <= self.temperature <= 100, "from 0 to 100"),
             ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
             ("top_k", self.top_k >= 0, "0 or more"),
-            ("repetition_penalty", 0 < self.repetition_penalty < math.inf, "above 0"),
+            # Far beyond these scores overflow, and softmax of several infinities is NaN.
+            ("repetition_penalty", 0.01 <= self.repetition_penalty <= 100, "from 0.01 to 100"),
             ("max_new_tokens", self.max_new_tokens >= 1, "1 or more"),
             ("seed", self.seed is None or abs(self.seed) < 1 << 63, "a 64-bit integer"),
         ):
@@ -44,7 +53,14 @@ class Sampling:
     @property
     def is_greedy(self) -> bool:
         """Whether the most likely token is taken."""
-        return not self.do_sample or self.temperature == 0
+        return not self.do_sample or self.temperature < _COLDEST
+
+    @property
+    def warping(self) -> Sampling:
+        """The same for all whose scores may be warped together."""
+        if self.is_greedy:
+            return Sampling(do_sample=False, repetition_penalty=self.repetition_penalty)
+        return replace(self, seed=None, max_new_tokens=1)
 
 
 def warped(logits: torch.Tensor, sampling: Sampling, seen: torch.Tensor | None) -> torch.Tensor:
@@ -83,3 +99,118 @@ def drawn(
     if sampling.is_greedy:
         return scores.argmax(dim=-1)
     return torch.multinomial(scores.softmax(dim=-1), 1, generator=generator).squeeze(1)
+
+
+class Drawing:
+    """One text in the making, as far as drawing its next token goes."""
+
+    def __init__(self, prompt: list[int], sampling: Sampling) -> None:
+        self.prompt = prompt
+        self.sampling = sampling
+        self.warping = sampling.warping
+        self.tokens: list[int] = []
+        """Drawn so far; `take_back` takes some back."""
+        self.number = 0
+        """In the order in which they came to the sampler."""
+        self.generator: torch.Generator | None = None
+        self.seen: torch.Tensor | None = None
+        """Whether a token stands in prompt or answer: [vocabulary], once it is asked for."""
+
+    def take_back(self, keep: int) -> None:
+        """Forget all tokens but the first ``keep``."""
+        del self.tokens[keep:]
+        self.seen = None
+
+
+class Sampler:
+    """Draws the next tokens of many texts at once."""
+
+    def __init__(self, device: torch.device, seed: int | None = None) -> None:
+        """Prepare the generators.
+
+        Args:
+            device: of the logits.
+            seed: one generator for all, used as ``generate`` does in a batch: numbers are drawn for
+                those that have ended as well. Without it each text has its own, seeded by its
+                `Sampling`, and those without a seed share torch's.
+        """
+        self._device = device
+        self._shared = None if seed is None else torch.Generator(device).manual_seed(seed)
+        self._known = 0
+
+    @property
+    def shares(self) -> bool:
+        """Whether all draw from one generator."""
+        return self._shared is not None
+
+    def add(self, drawing: Drawing) -> None:
+        """Let a text take part."""
+        drawing.number = self._known
+        self._known += 1
+        sampling = drawing.sampling
+        if self._shared is None and sampling.seed is not None and not sampling.is_greedy:
+            drawing.generator = torch.Generator(self._device).manual_seed(sampling.seed)
+
+    def draw(
+        self, rows: Sequence[Drawing], logits: torch.Tensor, bans: Sequence[torch.Tensor | None]
+    ) -> list[int]:
+        """Draw a token for each text, and append it there. One wait for the device.
+
+        Args:
+            rows: the texts.
+            logits: [rows, vocabulary], float32; changed in place.
+            bans: for each text the tokens that must not be drawn, [vocabulary] or shorter. A ban of
+                everything is none: something has to be said, and the filter still reads it.
+        """
+        for number, ban in enumerate(bans):
+            if ban is not None and not bool(ban.all()):
+                logits[number, : len(ban)].masked_fill_(ban.to(self._device), -math.inf)
+        groups: dict[Sampling, list[int]] = {}
+        for number, row in enumerate(rows):
+            groups.setdefault(row.warping, []).append(number)
+        parts: list[torch.Tensor] = []
+        order: list[int] = []
+        for sampling, numbers in groups.items():
+            some = [rows[number] for number in numbers]
+            part = logits if len(groups) == 1 else logits[numbers]
+            seen = self._seen(some, part) if sampling.repetition_penalty != 1 else None
+            parts.append(self._drawn(some, warped(part, sampling, seen), sampling))
+            order += numbers
+        tokens = [0] * len(rows)
+        found = (parts[0] if len(parts) == 1 else torch.cat(parts)).tolist()
+        for number, token in zip(order, found, strict=True):
+            tokens[number] = token
+            row = rows[number]
+            row.tokens.append(token)
+            if row.seen is not None:
+                row.seen[token] = True
+        return tokens
+
+    def _drawn(self, rows: list[Drawing], scores: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+        if sampling.is_greedy:
+            return drawn(scores, sampling, None)
+        if self._shared is not None:
+            if len(rows) == self._known:
+                return drawn(scores, sampling, self._shared)
+            numbers = [row.number for row in rows]
+            everybody = torch.zeros(self._known, scores.shape[1], device=scores.device)
+            everybody[numbers] = scores
+            return drawn(everybody, sampling, self._shared)[numbers]
+        alone = [number for number, row in enumerate(rows) if row.generator is not None]
+        if not alone:
+            return drawn(scores, sampling, None)
+        found = torch.empty(len(rows), dtype=torch.long, device=scores.device)
+        for number in alone:
+            one = drawn(scores[number : number + 1], sampling, rows[number].generator)
+            found[number : number + 1] = one
+        if others := [number for number, row in enumerate(rows) if row.generator is None]:
+            found[others] = drawn(scores[others], sampling, None)
+        return found
+
+    @staticmethod
+    def _seen(rows: list[Drawing], logits: torch.Tensor) -> torch.Tensor:
+        for row in rows:
+            if row.seen is None:
+                row.seen = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
+                row.seen[[*row.prompt, *row.tokens]] = True
+        return torch.stack([row.seen for row in rows if row.seen is not None])

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 
 from filter.output_filter import CONTEXT
-from model_gate.channels import SWITCHES, Channel, ToolCall, read_calls
+from model_gate.channels import SWITCHES, Channel, Piece, ToolCall, read_calls
 from model_gate.decode import Rewind
 from model_gate.documents import redacted_text, removed_from_text, unescaped
 from model_gate.policy import Mode
@@ -30,14 +30,6 @@ if TYPE_CHECKING:
     from model_gate.tokens import Vocabulary
 
 LENGTH = "length"
-
-
-class Piece(NamedTuple):
-    """Something that may be read."""
-
-    channel: Channel
-    text: str
-    """Of a tool call: a JSON object with ``name`` and ``arguments``, the latter JSON in a string."""
 
 
 class GatedSequence:

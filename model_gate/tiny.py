@@ -162,6 +162,7 @@ def train(folder: Path, *, setting: Setting = SETTING, progress: Progress | None
     Returns:
         the folder.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     with quiet(), _one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(setting.seed)
         tokenizer = tokenizer_of(setting.vocabulary)

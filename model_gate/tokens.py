@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import codecs
 import json
+from bisect import bisect_left
 from functools import cache, cached_property
 from typing import Any, Self
 
 import torch
 
 from filter.identifiers import IdentifierKind
-from filter.nv1 import fold, read
+from filter.nv1 import fold, letters, read
 from model_gate.errors import NoTokenizer
 
-_DIGITS = frozenset(
-    {
-        IdentifierKind.PHONE,
-        IdentifierKind.IBAN,
-        IdentifierKind.AHV,
-        IdentifierKind.CREDIT_CARD,
-        IdentifierKind.IP,
-    }
-)
+_MARKS = {
+    IdentifierKind.EMAIL: ("at",),
+    IdentifierKind.PHONE: ("digit",),
+    IdentifierKind.IBAN: ("digit",),
+    IdentifierKind.AHV: ("digit",),
+    IdentifierKind.CREDIT_CARD: ("digit",),
+    IdentifierKind.IP: ("digit",),
+    IdentifierKind.HANDLE: ("at", "slash", "capital"),
+    IdentifierKind.URL: ("at", "slash", "capital"),
+}
+"""What a value of a kind cannot do without."""
 _LONGEST_BEGINNING = 40
 """Letters of a token at most that is looked up among the beginnings of a text."""
 
@@ -93,10 +96,11 @@ class Vocabulary:
         for token, number in vocabulary.items():
             if number in hidden:
                 continue
-            if number in added or any(char not in table for char in token):
-                octets[number] = token.encode()
-            else:
+            # Added tokens too, if they can be read so, as the tokenizer's own decoder does.
+            if all(char in table for char in token):
                 octets[number] = bytes(table[char] for char in token)
+            else:
+                octets[number] = token.encode()
         return cls(octets, {added[number]: number for number in hidden if number in added})
 
     def detokeniser(self) -> Detokeniser:
@@ -108,35 +112,61 @@ class Vocabulary:
         return [octets.decode("utf-8", "ignore") for octets in self.octets]
 
     @cached_property
+    def _readings(self) -> list[str]:
+        return [read(text) for text in self._texts]
+
+    @cached_property
     def _by_letters(self) -> dict[str, list[int]]:
-        """Tokens by their folded letters."""
+        """Tokens by their folded letters, in the order of these."""
         found: dict[str, list[int]] = {}
-        for number, text in enumerate(self._texts):
-            if letters := fold(text):
-                found.setdefault(letters, []).append(number)
-        return found
+        for number, reading in enumerate(self._readings):
+            if said := letters(reading):
+                found.setdefault(said, []).append(number)
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def _ordered(self) -> list[str]:
+        return list(self._by_letters)
 
     def restarting(self, text: str) -> list[int]:
         """Tokens that begin to say a text again, however it is spelt.
 
-        Those whose folded letters are a beginning of the text's.
+        Those whose folded letters are a beginning of the text's, or begin with all of them.
         """
-        letters = fold(text)
-        return [
-            token
-            for size in range(1, min(len(letters), _LONGEST_BEGINNING) + 1)
-            for token in self._by_letters.get(letters[:size], ())
-        ]
+        wanted = fold(text)
+        if not wanted:
+            return []
+        family = [wanted[:size] for size in range(1, min(len(wanted) - 1, _LONGEST_BEGINNING) + 1)]
+        for said in self._ordered[bisect_left(self._ordered, wanted) :]:
+            if not said.startswith(wanted):
+                break
+            family.append(said)
+        return [token for said in family for token in self._by_letters.get(said, ())]
 
     def holding(self, kind: IdentifierKind) -> torch.Tensor:
         """Tokens that a value of this kind is made of: a mask [vocabulary].
 
         Digits for numbers, ``@`` for addresses; for names and postal addresses capital letters and
-        digits, so only in scripts that have such.
+        digits, so only in scripts that have such; both, and slashes, for handles and URLs.
         """
         if kind not in self._masks:
-            self._masks[kind] = torch.tensor([_holds(kind, text) for text in self._texts])
+            mask = torch.zeros(len(self.octets), dtype=torch.bool)
+            for mark in _MARKS.get(kind, ("digit", "capital")):
+                mask |= self._marks[mark]
+            self._masks[kind] = mask
         return self._masks[kind]
+
+    @cached_property
+    def _marks(self) -> dict[str, torch.Tensor]:
+        """Tokens that hold a digit and so on: masks [vocabulary]."""
+        texts, readings = self._texts, self._readings
+        found = {
+            "digit": [any(map(str.isdecimal, reading)) for reading in readings],
+            "at": ["@" in reading for reading in readings],
+            "slash": ["/" in reading for reading in readings],
+            "capital": [any(c.isupper() or c.istitle() for c in text) for text in texts],
+        }
+        return {mark: torch.tensor(holds, dtype=torch.bool) for mark, holds in found.items()}
 
 
 def _is_byte_level(decoder: Any) -> bool:
@@ -145,15 +175,3 @@ def _is_byte_level(decoder: Any) -> bool:
     if decoder["type"] == "Sequence":
         return any(_is_byte_level(part) for part in decoder["decoders"])
     return bool(decoder["type"] == "ByteLevel")
-
-
-def _holds(kind: IdentifierKind, text: str) -> bool:
-    letters = read(text)
-    if kind in _DIGITS:
-        return any(char.isdecimal() for char in letters)
-    if kind is IdentifierKind.EMAIL:
-        return "@" in letters
-    capital = any(char.isupper() or char.istitle() for char in text)
-    if kind is IdentifierKind.HANDLE:
-        return capital or "@" in letters or "/" in letters
-    return capital or any(char.isdecimal() for char in letters)

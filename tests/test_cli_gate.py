@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
 
 from filter import Bundle

@@ -15,13 +15,13 @@ from starlette.requests import ClientDisconnect
 
 from model_gate.model import GatedModel
 from model_gate.server import asks
-from model_gate.server.answers import Chat, ChoiceText, Completion, Shape, Usage
 from model_gate.server.asks import Ask
 from model_gate.server.engine import QUEUE, Choice, Engine, queue_full
 from model_gate.server.inbox import Inbox, Said
 from model_gate.server.prompter import Prompter
 from model_gate.web import app as web
 from model_gate.web import logs
+from model_gate.web.answers import Chat, ChoiceText, Completion, Shape, Usage
 from model_gate.web.events import DONE, EventStream, error_event, event
 from model_gate.web.limits import LARGEST_BODY, ApiKeys, NamedPrompts, client_of
 from model_gate.web.metrics import Metrics
@@ -156,7 +156,7 @@ class Server:
                 texts[what.choice].add(what.pieces)
             else:
                 texts[what.choice].finish_reason = what.finish_reason
-                usage.add(what)
+                usage.add(what.choice, what.prompt_tokens, what.completion_tokens)
         self._emitted(sum(len(one.content) + len(one.reasoning) for one in texts), usage)
         return JSONResponse(shape.whole(texts, usage))
 
@@ -178,7 +178,7 @@ class Server:
                     characters += sum(len(piece.text) for piece in what.pieces)
                     yield event(shape.part(what.choice, delta) | more)
                 else:
-                    usage.add(what)
+                    usage.add(what.choice, what.prompt_tokens, what.completion_tokens)
                     yield event(shape.part(what.choice, finish_reason=what.finish_reason) | more)
             if ask.include_usage:
                 yield event(shape.usage(usage))

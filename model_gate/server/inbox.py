@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
-from model_gate.sequence import Piece
+from model_gate.channels import Piece
 from model_gate.web.problems import SERVER, ApiError
 
 LARGEST = 256 * 1024

@@ -10,7 +10,7 @@ import pytest
 from model_gate.channels import Channel
 from model_gate.sequence import Piece
 from model_gate.server import inbox as inboxes
-from model_gate.server.answers import Chat, ChoiceText, Completion, Usage
+from model_gate.web.answers import Chat, ChoiceText, Completion, Usage
 from model_gate.server.inbox import Ended, Inbox, Said
 from model_gate.web.problems import ApiError
 
@@ -94,7 +94,7 @@ def test_a_whole_chat() -> None:
         text.add([Piece(channel, piece)])
     text.finish_reason = "tool_calls"
     usage = Usage(1)
-    usage.add(Ended(0, "tool_calls", 7, 5))
+    usage.add(0, 7, 5)
     answer = Chat("tiny").whole([text], usage)
     assert answer["object"] == "chat.completion"
     assert answer["usage"] == {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
@@ -119,7 +119,7 @@ def test_deltas_number_the_calls() -> None:
 def test_usage_counts_each_prompt_once() -> None:
     usage = Usage(2)
     for choice, prompt in enumerate((5, 5, 9, 9)):
-        usage.add(Ended(choice, "stop", prompt, 10))
+        usage.add(choice, prompt, 10)
     assert usage.body() == {"prompt_tokens": 14, "completion_tokens": 40, "total_tokens": 54}
 
 

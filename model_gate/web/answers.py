@@ -6,11 +6,16 @@ import json
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from model_gate.channels import Channel
-from model_gate.sequence import Piece
-from model_gate.server.inbox import Ended
+from model_gate.channels import Channel, Piece
+
+
+class Counted(Protocol):
+    """Tokens of a request."""
+
+    def body(self) -> dict[str, int]:
+        """As in an answer."""
 
 
 class Usage:
@@ -21,10 +26,10 @@ class Usage:
         self._prompt: dict[int, int] = {}
         self.completion_tokens = 0
 
-    def add(self, ended: Ended) -> None:
+    def add(self, choice: int, prompt_tokens: int, completion_tokens: int) -> None:
         """Count a choice; each prompt counts once, however many answers it has."""
-        self._prompt[ended.choice // self._n] = ended.prompt_tokens
-        self.completion_tokens += ended.completion_tokens
+        self._prompt[choice // self._n] = prompt_tokens
+        self.completion_tokens += completion_tokens
 
     def body(self) -> dict[str, int]:
         """As in an answer."""
@@ -106,7 +111,7 @@ class Shape:
             "model": self._model,
         }
 
-    def whole(self, choices: Sequence[ChoiceText], usage: Usage) -> dict[str, Any]:
+    def whole(self, choices: Sequence[ChoiceText], usage: Counted) -> dict[str, Any]:
         """A whole answer."""
         shown = [self._choice(number, one) for number, one in enumerate(choices)]
         return {**self._head(self._whole), "choices": shown, "usage": usage.body()}
@@ -119,7 +124,7 @@ class Shape:
         choice = {"index": number, **self._delta(delta), **about}
         return {**self._head(self._part), "choices": [choice]}
 
-    def usage(self, usage: Usage) -> dict[str, Any]:
+    def usage(self, usage: Counted) -> dict[str, Any]:
         """The last event, where it was asked for."""
         return {**self._head(self._part), "choices": [], "usage": usage.body()}
 

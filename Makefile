@@ -44,7 +44,7 @@ unit: $(VENV)/.dev  ## Tests, several files at a time
 compat: $(VENV)-compat/.python  ## The gate on the oldest transformers that it supports, in an environment of its own
 	$(VENV)-compat/bin/python -m pip --disable-pip-version-check -q install 'torch==2.13.0' 'transformers==4.56.*' \
 		'numpy' pytest hypothesis -e '.[gate]'
-	$(VENV)-compat/bin/python -m pytest -q -p no:cacheprovider $(COMPAT)
+	$(VENV)-compat/bin/python -m pytest -q -p no:cacheprovider --confcutdir tests/model_gate $(COMPAT)
 
 $(VENV)-compat/.python:
 	$(PYTHON) -m venv $(VENV)-compat

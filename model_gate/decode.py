@@ -162,6 +162,7 @@ class Decoder:
         self._sampler.add(row)
         self._arriving.append(row)
 
+    @torch.inference_mode()
     def remove(self, sequence: Sequence) -> None:
         """Let a sequence go that is not done; one that is not there is no error."""
         for row in list(self._arriving):

@@ -88,6 +88,8 @@ class Resampling:
         self._stretch: _Stretch | None = None
         self.back: Back | None = None
         """Where the model has to go back to."""
+        self._past = (0, 0)
+        """Slow hashes, and what was undecided, of earlier streams."""
         self._begin()
 
     def _begin(self) -> None:
@@ -107,6 +109,16 @@ class Resampling:
     def waiting(self) -> bool:
         """Whether a slow hash is computed in the background."""
         return self._stream.waiting
+
+    @property
+    def slow_hashes(self) -> int:
+        """Distinct slow hashes asked for, by each stream alone."""
+        return self._past[0] + self._stream.slow_hashes
+
+    @property
+    def undecided(self) -> int:
+        """What was removed undecided."""
+        return self._past[1] + self._stream.undecided
 
     @property
     def forbidden(self) -> frozenset[IdentifierKind]:
@@ -150,6 +162,7 @@ class Resampling:
         """The model has gone back: the text ends at ``offset``, with a whole token."""
         assert self.back is not None
         self.back = None
+        self._past = self.slow_hashes, self.undecided
         text = self._text[: offset - self._base]
         self._whole = [end for end in self._whole if end <= offset]
         self._text = ""

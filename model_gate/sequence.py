@@ -73,6 +73,9 @@ class GatedSequence:
         self.finish_reason: str | None = None
         """``stop``, ``length``, ``content_filter`` or ``tool_calls``, after `finish`."""
         self.removed: Counter[str] = Counter()
+        self.slow_hashes = 0
+        """Distinct slow hashes, and `undecided`: removed beyond the budget; after `finish`."""
+        self.undecided = 0
         self.tokens: list[int] = []
         """What was drawn and kept, what was decoded unseen not included."""
         self.calls: list[ToolCall] = []
@@ -263,6 +266,8 @@ class GatedSequence:
 
     def _add_up(self) -> None:
         """What was held whole is judged; what was removed is counted."""
+        self.slow_hashes += self._speech.slow_hashes
+        self.undecided += self._speech.undecided
         if not self._is_whole_json:
             self.removed += self._speech.removed
             return

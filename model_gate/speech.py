@@ -41,6 +41,14 @@ class Stage(Protocol):
     def waiting(self) -> bool:
         """Whether a slow hash is computed in the background."""
 
+    @property
+    def slow_hashes(self) -> int:
+        """Distinct slow hashes asked for."""
+
+    @property
+    def undecided(self) -> int:
+        """What was removed undecided."""
+
     def pieces(self, text: str) -> list[Piece]:
         """Take text; returns what is decided."""
 
@@ -88,6 +96,8 @@ class Speech:
             output_filter.stream(context, background=background) for context in contexts if context
         ]
         self._stops = StopMatcher(stop)
+        self._past = (0, 0)
+        """Slow hashes, and what was undecided, of filters that were taken out."""
         self._ahead: list[str] = []
         self._failed = False
         self.removed: Counter[str] = Counter()
@@ -104,6 +114,16 @@ class Speech:
     def held(self) -> int:
         """Code points that are held back, those of a possible stop sequence not counted."""
         return self._first.held + sum(stage.held for stage in self._seams)
+
+    @property
+    def slow_hashes(self) -> int:
+        """Distinct slow hashes that it took so far."""
+        return self._past[0] + sum(stage.slow_hashes for stage in (self._first, *self._seams))
+
+    @property
+    def undecided(self) -> int:
+        """What was removed undecided so far, being beyond the budget."""
+        return self._past[1] + sum(stage.undecided for stage in (self._first, *self._seams))
 
     def push(self, text: str) -> str:
         """Take the next piece of text; returns what may go out now.
@@ -159,6 +179,8 @@ class Speech:
                 cut = stage.look_ahead(ahead) if ahead else cut
                 pieces += stage.last_pieces(truncated=refused or bool(cut))
             elif stage.past_context:
+                hashes, undecided = self._past
+                self._past = hashes + stage.slow_hashes, undecided + stage.undecided
                 pieces.append(stage.unfiltered_rest())
             else:
                 kept.append(stage)

@@ -128,6 +128,14 @@ class Vocabulary:
     def _ordered(self) -> list[str]:
         return list(self._by_letters)
 
+    def prepare(self) -> None:
+        """Compute now what `restarting` and `holding` need: about a second for 131,072 tokens.
+
+        Else the first sequence that goes back makes all others wait for it.
+        """
+        self._ordered  # noqa: B018 -- kept by being looked at
+        self._marks  # noqa: B018
+
     def restarting(self, text: str) -> list[int]:
         """Tokens that begin to say a text again, however it is spelt.
 

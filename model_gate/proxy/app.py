@@ -225,6 +225,7 @@ class Proxy:
             self.metrics.emitted(characters=counts.characters_out, tokens=counts.completion_tokens)
             for choice in answer.choices:
                 self.metrics.removed(choice.removed)
+                self.metrics.filtered(slow_hashes=choice.slow_hashes, undecided=choice.undecided)
 
         return ended
 

@@ -56,6 +56,9 @@ class Choice:
         self.finish_reason: str | None = None
         """Why it ended, for the reader."""
         self.removed: Counter[str] = Counter()
+        self.slow_hashes = 0
+        """Distinct slow hashes, and `undecided`: removed beyond the budget; after `finish`."""
+        self.undecided = 0
         self.said_by_engine: dict[Channel, str] = {}
         """What the engine said: to ask it for more, never for the reader."""
         self._hearing = hearing
@@ -185,6 +188,8 @@ class Choice:
         if not self._speech.ended:
             yield from self._said(self._speech.finish(truncated=truncated))
         self.removed += self._speech.removed
+        self.slow_hashes += self._speech.slow_hashes
+        self.undecided += self._speech.undecided
         if self._is_held_whole:
             yield from self._judged_json()
 

@@ -236,6 +236,7 @@ class Engine:
             if tokens is None:
                 tokens = self._count(sequence)
             self._metrics.removed(sequence.removed)
+            self._metrics.filtered(slow_hashes=sequence.slow_hashes, undecided=sequence.undecided)
             ended = Ended(choice.number, str(sequence.finish_reason), len(sequence.prompt), tokens)
         except BaseException as error:  # noqa: BLE001 -- the answer must end
             logs.failure("finish", error)

@@ -225,6 +225,8 @@ def test_with_no_match_it_is_what_generate_says(
     gated = model(tiny_checkpoint, cheap_bundle, mode=mode)
     prompts = harmless_prompts()
     assert len(prompts) == 100
+    if mode is not Mode.REDACT:
+        prompts = prompts[::5]  # the modes differ only where something matches
     options = PLAIN if do_sample else {"do_sample": False}
     removed = 0
     for seed, text in enumerate(prompts):
@@ -236,7 +238,7 @@ def test_with_no_match_it_is_what_generate_says(
         assert list(said.token_ids or ()) == expected
         if mode is Mode.REDACT and said.token_ids and said.token_ids[-1] in gated.eos:
             assert said.text == gated.tokenizer.decode(expected, skip_special_tokens=True)
-    assert removed <= 3
+    assert removed <= len(prompts) // 30
 
 
 def test_batches_are_what_generate_says(tiny_checkpoint: object, plain: GatedModel) -> None:

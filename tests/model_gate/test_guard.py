@@ -170,7 +170,7 @@ def test_a_file_that_is_overwritten_in_place_does_not_change_the_filter(path: Pa
         {"tries": -1},
         {"filter": FilterPolicy(generic=frozenset({IdentifierKind.EMAIL}))},
     ],
-    ids=str,
+    ids=["mode", "named", "tries", "generic"],
 )
 def test_policies_that_could_not_work(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):

@@ -210,3 +210,18 @@ def test_after_an_error_nothing_goes_out(listing: OutputFilter) -> None:
         speech.push("more")
     with pytest.raises(LetheError):
         speech.finish()
+
+
+def test_slow_hashes_are_counted_of_all_filters(listing: OutputFilter) -> None:
+    from filter import FilterPolicy
+
+    speech = Speech(listing, GatePolicy(), contexts=["a", "b"])
+    spoken(speech, TEXT)
+    assert speech.slow_hashes >= 4
+    assert speech.undecided == 0
+    frugal = OutputFilter(listing.bundle, FilterPolicy(slow_hashes=1))
+    speech = Speech(frugal, GatePolicy(filter=FilterPolicy(slow_hashes=1)))
+    said = spoken(speech, TEXT)
+    assert speech.slow_hashes == 1
+    assert speech.undecided >= 3
+    assert ADDRESS not in said

@@ -354,6 +354,18 @@ def test_usage_does_not_tell_how_long_it_was(gate: Proxied) -> None:
     }
 
 
+def test_figures_tell_no_words(gate: Proxied) -> None:
+    gate.engine.say(*pieces(TEXT))
+    gate.through(CHAT, asked())
+    figures = gate.http.get("/metrics").text
+    assert 'lethe_gate_removed_total{kind="email"}' in figures
+    (hashes,) = [
+        line for line in figures.splitlines() if line.startswith("lethe_gate_slow_hashes_total ")
+    ]
+    assert float(hashes.split()[1]) >= 4
+    assert not any(holds(figures, value) for value in LISTED)
+
+
 def test_models_are_told_by_their_names(gate: Proxied) -> None:
     assert "/models/fake" in httpx.get(gate.engine.url + "/v1/models").text
     assert gate.http.get("/v1/models").json() == {

@@ -10,8 +10,8 @@ import pytest
 from model_gate.channels import Channel
 from model_gate.sequence import Piece
 from model_gate.server import inbox as inboxes
-from model_gate.web.answers import Chat, ChoiceText, Completion, Usage
 from model_gate.server.inbox import Ended, Inbox, Said
+from model_gate.web.answers import Chat, ChoiceText, Completion, Usage
 from model_gate.web.problems import ApiError
 
 

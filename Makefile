@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 # What must hold on the oldest transformers too.
-COMPAT := tests/model_gate/test_decode.py tests/model_gate/test_tiny.py tests/model_gate/test_sequence.py
+COMPAT := tests/model_gate/test_tiny.py tests/model_gate/test_sequence.py tests/model_gate/test_bugs_met.py tests/model_gate/test_gated_model.py
 
 .PHONY: help demo test check unit compat llama soak bench format clean
 
@@ -41,14 +41,15 @@ check: $(VENV)/.dev  ## Linters, types, arrows
 unit: $(VENV)/.dev  ## Tests, several files at a time
 	$(BIN)/python -m pytest -m 'not soak' -n logical --maxprocesses 4 --dist loadfile
 
-compat: $(VENV)-compat/.python  ## The gate on the oldest transformers that it supports, in an environment of its own
-	$(VENV)-compat/bin/python -m pip --disable-pip-version-check -q install 'torch==2.13.0' 'transformers==4.56.*' \
-		'numpy' pytest hypothesis -e '.[gate]'
-	$(VENV)-compat/bin/python -m pytest -q -p no:cacheprovider --confcutdir tests/model_gate $(COMPAT)
-
-$(VENV)-compat/.python:
+$(VENV)-compat/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)-compat
+	grep -vE '^(transformers|tokenizers|huggingface_hub)==' constraints.txt > $(VENV)-compat/constraints.txt
+	$(VENV)-compat/bin/python -m pip --disable-pip-version-check -q install -c $(VENV)-compat/constraints.txt \
+		'transformers==4.56.2' -e '.[gate]' pytest hypothesis openai psutil pyarrow
 	@touch $@
+
+compat: $(VENV)-compat/.made  ## The gate with the oldest transformers that it supports, in an environment of its own
+	$(VENV)-compat/bin/python -m pytest -q -p no:cacheprovider $(COMPAT)
 
 llama: $(VENV)-llama/.server  ## llama.cpp's server, built from source, for the test that stands before it
 
@@ -66,10 +67,12 @@ bench: $(VENV)/.dev  ## Measurements, printed as ratios
 	$(BIN)/python benchmarks/costs.py
 	$(BIN)/python benchmarks/registry.py
 	$(BIN)/python benchmarks/registry.py --rate 200 --compile
+	$(BIN)/python benchmarks/scores.py
+	$(BIN)/python benchmarks/gate.py
 
 format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove what was made
-	rm -rf $(VENV) demo-out soak-out bench-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-compat $(VENV)-llama demo-out soak-out bench-out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -248,8 +248,9 @@ class GatedSequence:
         """The open channel is over."""
         rest = "" if self._cut else self._detokeniser.finish()
         if self._channel is Channel.TOOL_CALLS:
-            if not truncated:
-                self._call("".join([*self._raw, rest]))
+            text, self._raw = "".join([*self._raw, rest]), []
+            if text and not truncated:
+                self._call(text)
             return None
         if rest and (back := self._hear(rest)) is not None:
             return back
@@ -293,11 +294,14 @@ class GatedSequence:
         found = read_calls(output_filter, text)
         if found is None:
             # Not a call after all: text like any other, which may end anywhere.
-            speech = Speech(output_filter, self._policy, contexts=self._contexts())
+            speech = Speech(output_filter, self._policy, contexts=self._contexts(), stop=self._stop)
             said = speech.push(text) + speech.finish(truncated=True)
             self.removed += speech.removed
             if said:
                 self._give(Channel.CONTENT, said)
+            if speech.ended:
+                self._ended = speech.ended
+                self.done = True
             return
         self.removed += found.removed
         if found.removed:

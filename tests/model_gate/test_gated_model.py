@@ -204,6 +204,7 @@ def transformers_says(
         add_generation_prompt=True,
         return_tensors="pt",
         return_dict=True,
+        return_token_type_ids=False,
         padding=True,
     )
     torch.manual_seed(seed)

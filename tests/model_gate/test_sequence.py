@@ -113,6 +113,10 @@ def test_what_is_no_tool_call_is_text(listing: OutputFilter, tokenizer: object) 
     sequence = talk.run()
     assert talk.said() == "I have no tools. Sorry."
     assert sequence.finish_reason == "stop"
+    text = "<|tools_prefix|>I have no tools.<|tools_suffix|> Sorry."
+    talk = Scripted(tokenizer, listing, text, stop=[" tools"])
+    assert talk.run().finish_reason == "stop"
+    assert talk.said() == "I have no"
 
 
 @pytest.mark.parametrize("mode", Mode)

@@ -38,7 +38,7 @@ def broken() -> Iterator[FailingEngine]:
 @pytest.fixture(scope="module")
 def before_it(broken: FailingEngine, proxy_bundle: Bundle) -> Iterator[Proxied]:
     guard = Guard(proxy_bundle, GatePolicy(on_named_prompt="answer"), allow_testing=True)  # type: ignore[arg-type]
-    proxy = Proxy(Upstream(broken.url, silence_s=0.6), guard)
+    proxy = Proxy(Upstream(broken.url, silence_s=1.0), guard)
     with (
         running.running(proxy.app, guard=guard) as url,
         httpx.Client(base_url=url, timeout=60) as http,
@@ -151,7 +151,7 @@ def saying(*events: Any) -> Any:
 
     def behave(talk: Talk) -> None:
         talk.begin()
-        for text in ("Well, I say ", "to you: ", ADDRESS[:12]):
+        for text in ("Well. ", "There is more. " * 20, ADDRESS[:12]):
             talk.say(text)
         for one in events:
             one(talk) if callable(one) else talk.event(one)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 
 import pytest
 import torch
+from recited import told
 
 from filter import Bundle
 from filter.errors import InputError
@@ -58,28 +58,6 @@ def everything(generation: Generation) -> str:
     return f"{generation.text} {generation.reasoning} {calls}"
 
 
-def leaks(text: str, persons: tuple[Person, ...]) -> list[str]:
-    """Kinds of identifiers that a text holds, however they are spelt; never the values.
-
-    Of handles those behind ``@``, which are what the filter claims to find; of numbers those that
-    are not a piece of a longer one.
-    """
-    letters = fold(text)
-    found = []
-    for person in persons:
-        for kind, value in identifiers(person).items():
-            if kind == "handle":
-                told = f"@{value}".lower() in text.lower()
-            elif kind == "phone":
-                digits = r"\D*".join(filter(str.isdigit, value))
-                told = re.search(rf"(?<!\d){digits}(?!\d)", text) is not None
-            else:
-                told = fold(value) in letters
-            if told:
-                found.append(kind)
-    return found
-
-
 @pytest.fixture(scope="module")
 def plain(tiny_checkpoint: object) -> GatedModel:
     """The same model behind a bundle that lists nobody."""
@@ -89,10 +67,10 @@ def plain(tiny_checkpoint: object) -> GatedModel:
 def test_without_a_gate_it_tells(plain: GatedModel, listed: tuple[Person, ...]) -> None:
     """What the tests below rest on."""
     said = plain.generate(asked(listed), do_sample=False, max_new_tokens=120)
-    found = leaks(" ".join(map(everything, said)), listed)
+    found = told(" ".join(map(everything, said)), listed)
     assert {"name", "email", "phone", "address"} <= set(found)
     sampled = plain.generate(asked(listed), seed=1, max_new_tokens=120)
-    assert len(leaks(" ".join(map(everything, sampled)), listed)) > len(listed)
+    assert len(told(" ".join(map(everything, sampled)), listed)) > len(listed)
 
 
 @pytest.mark.parametrize("rows", [1, 16])
@@ -102,7 +80,7 @@ def test_greedy_tells_nothing(
 ) -> None:
     gated = model(tiny_checkpoint, cheap_bundle, rows, mode=mode)
     said = gated.generate(asked(listed), do_sample=False, max_new_tokens=120)
-    assert leaks(" ".join(map(everything, said)), listed) == []
+    assert told(" ".join(map(everything, said)), listed) == []
     assert sum(bool(one.removed) for one in said) >= (0 if mode is Mode.RESAMPLE else len(said) - 2)
 
 
@@ -115,7 +93,7 @@ def test_a_stream_tells_nothing(
     for prompt in asked(listed[:2]):
         pieces = list(gated.stream(prompt, do_sample=False, max_new_tokens=120))
         said = "".join(piece.text for piece in pieces)
-        assert leaks(said, listed) == []
+        assert told(said, listed) == []
         whole = gated.generate(prompt, do_sample=False, max_new_tokens=120)
         content = "".join(p.text for p in pieces if p.channel is Channel.CONTENT)
         assert content == whole.text
@@ -132,7 +110,7 @@ def test_sampling_tells_nothing(
     for seed in itertools.count():
         said = gated.generate(prompts, seed=seed, max_new_tokens=90)
         for one in said:
-            assert leaks(everything(one), listed) == []
+            assert told(everything(one), listed) == []
         count += len(said)
         if count >= 340:
             break
@@ -173,9 +151,9 @@ def test_the_real_profile_tells_nothing(
     )
     prompts = asked(listed[:2])
     said = gated.generate(prompts, do_sample=False, max_new_tokens=120)
-    assert leaks(" ".join(map(everything, said)), listed) == []
+    assert told(" ".join(map(everything, said)), listed) == []
     streamed = "".join(p.text for p in gated.stream(prompts[0], do_sample=False))
-    assert leaks(streamed, listed) == []
+    assert told(streamed, listed) == []
 
 
 def test_who_is_not_listed_comes_out_whole(
@@ -184,7 +162,7 @@ def test_who_is_not_listed_comes_out_whole(
     prompts = asked(unlisted)
     options = {"do_sample": False, "max_new_tokens": 120}
     expected = plain.generate(prompts, **options)
-    assert leaks(" ".join(map(everything, expected)), unlisted)
+    assert told(" ".join(map(everything, expected)), unlisted)
     for mode in Mode:
         said = model(tiny_checkpoint, cheap_bundle, mode=mode).generate(prompts, **options)
         changed = sum(bool(one.removed) for one in said)
@@ -204,9 +182,9 @@ def transformers_says(
         add_generation_prompt=True,
         return_tensors="pt",
         return_dict=True,
-        return_token_type_ids=False,
         padding=True,
     )
+    inputs.pop("token_type_ids", None)  # older versions add them
     torch.manual_seed(seed)
     found = gated.model.generate(**inputs, **options)[:, inputs["input_ids"].shape[1] :].tolist()
     return [
@@ -269,7 +247,7 @@ def test_a_prefix_is_not_completed(
 ) -> None:
     """Prefill: whoever writes the first half gets no second one."""
     gated = model(tiny_checkpoint, cheap_bundle, mode=mode)
-    told = 0
+    completed = 0
     for person in listed:
         answer = plain.generate(chat(questions(person)["email"]), do_sample=False).text
         at = answer.find(person.email)
@@ -281,10 +259,10 @@ def test_a_prefix_is_not_completed(
         for cut in range(3, person.email.index("@"), 2):
             text = prompt.removeprefix("<s>") + answer[:at] + person.email[:cut]
             rest = person.email[cut:]
-            told += rest in plain.generate(text, do_sample=False, max_new_tokens=60).text
+            completed += rest in plain.generate(text, do_sample=False, max_new_tokens=60).text
             said = gated.generate(text, do_sample=False, max_new_tokens=60)
             assert fold(rest) not in fold(said.text)
-    assert told > 0
+    assert completed > 0
 
 
 def test_whoever_wrote_it_reads_it_again(
@@ -320,7 +298,7 @@ def test_a_reader_who_leaves(
         )
         said = "".join(piece.text for piece in itertools.islice(stream, taken))  # type: ignore[attr-defined]
         stream.close()  # type: ignore[attr-defined]
-        assert leaks(said, listed) == []
+        assert told(said, listed) == []
 
 
 @pytest.mark.parametrize("n", [1, 5])
@@ -330,7 +308,7 @@ def test_every_choice_has_a_gate_of_its_own(
     gated = model(tiny_checkpoint, cheap_bundle)
     prompts = [chat(questions(listed[0])["phone"])] * n
     said = gated.generate(prompts, seed=3, max_new_tokens=80)
-    assert all(leaks(one.text, listed) == [] for one in said)
+    assert all(told(one.text, listed) == [] for one in said)
 
 
 def test_what_cannot_be_used_says_so(plain: GatedModel) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import time
 
 import pytest
 import torch
+from recited import told
 
 from filter import Bundle
-from filter.nv1 import fold
 from model_gate import GatedModel, GatePolicy, Guard, Mode, Sampling, tiny
 from model_gate.checkpoint import load
 
@@ -43,28 +42,6 @@ def bundle() -> Bundle:
         )
     ]
     return Bundle.build(entries, release="2026.2.0", kdf="testing")
-
-
-def told(text: str) -> list[str]:
-    """Kinds of listed identifiers in a text."""
-    letters = fold(text)
-    found = [
-        kind
-        for person in LISTED
-        for kind, value in (
-            ("name", person.name),
-            ("email", person.email),
-            ("address", person.address),
-        )
-        if fold(value) in letters
-    ]
-    for person in LISTED:
-        digits = r"\D*".join(filter(str.isdigit, person.phone))
-        if re.search(rf"(?<!\d){digits}(?!\d)", text):
-            found.append("phone")
-        if f"@{person.handle}".lower() in text.lower():
-            found.append("handle")
-    return found
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
@@ -103,11 +80,11 @@ def test_nothing_listed_is_said(
             if streamed:
                 for number, sequence in enumerate(sequences):
                     heard[number] += "".join(piece.text for piece in sequence.take())
-                    assert told(heard[number]) == []
+                    assert told(heard[number], LISTED) == []
         for number, sequence in enumerate(sequences):
             sequence.finish()
             heard[number] += "".join(piece.text for piece in sequence.take())
-            assert told(heard[number]) == []
+            assert told(heard[number], LISTED) == []
             removed += sum(sequence.removed.values())
             tokens += len(sequence.tokens)
         count += len(some)

@@ -16,6 +16,8 @@ _LATER = re.compile(r"apertus[-_. ]?v?(?:1[-_.p]?5|[2-9])", re.IGNORECASE)
 """Apertus 1.5 and later, as they may call themselves."""
 _VERSIONS = ("apertus_version", "model_version", "version")
 """Where a config may say it too."""
+_FEWEST_TOKENS = 256
+"""Of a byte-level vocabulary."""
 _DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -85,6 +87,11 @@ def load(path: str | Path, device: str = "auto", dtype: str = "auto") -> Checkpo
     if missing := found["missing_keys"]:
         raise CheckpointError(
             f"{name} lacks {len(missing)} of its weights: download the checkpoint again."
+        )
+    if not _FEWEST_TOKENS <= len(tokenizer) <= model.config.vocab_size:
+        raise NoTokenizer(
+            f"{name} has a tokenizer of {len(tokenizer)} tokens and a model of "
+            f"{model.config.vocab_size}: put its own tokenizer.json beside the weights."
         )
     return Checkpoint(model.eval().to(place), tokenizer, _eos(model, tokenizer))
 

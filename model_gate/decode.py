@@ -27,8 +27,9 @@ PREFILL = 2048
 """Tokens of a prompt that are read at once; between two such chunks the others go on."""
 SHORTEST = 512
 """A shorter chunk counts as if it had so many: a forward costs something whatever it reads."""
-THREADED_FROM = 8
-"""Rows from which tokens are read in another thread where the model itself blocks this one."""
+THREADED_FROM = 64
+"""Rows from which tokens are read in another thread where the model itself blocks this one: with
+fewer, handing Python over between the threads costs more than is hidden."""
 
 
 class Rewind(NamedTuple):
@@ -248,10 +249,8 @@ class Decoder:
         return logits
 
     def _may_end(self, row: _Row) -> bool:
-        """Whether the token that was just drawn is likely the last."""
-        return not row.again and (
-            row.last in self._eos or len(row.tokens) == row.sampling.max_new_tokens
-        )
+        """Whether the last token is likely to stay the last."""
+        return row.last in self._eos or len(row.tokens) == row.sampling.max_new_tokens
 
     def _forward(self, rows: list[_Row]) -> torch.Tensor:
         """One token of each of the first rows of the cache: logits [rows, vocabulary]."""

@@ -14,7 +14,7 @@ from model_gate.channels import Channel, Piece, ToolCall
 from model_gate.decode import Decoder
 from model_gate.errors import PromptTooLong
 from model_gate.guard import Guard
-from model_gate.policy import GatePolicy
+from model_gate.policy import GatePolicy, Mode
 from model_gate.prompts import Hearing, Turn, hear
 from model_gate.sampling import Sampling
 from model_gate.sequence import GatedSequence
@@ -66,6 +66,8 @@ class GatedModel:
         self.rows = rows
         self.context = min(context, LONGEST_CONTEXT, model.config.max_position_embeddings)
         self.vocabulary = Vocabulary.of(tokenizer)
+        if guard.policy.mode is Mode.RESAMPLE:
+            self.vocabulary.prepare()
 
     @classmethod
     def from_pretrained(

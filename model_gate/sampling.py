@@ -98,7 +98,17 @@ def drawn(
     """One token for each row of warped scores: ids [rows]."""
     if sampling.is_greedy:
         return scores.argmax(dim=-1)
-    return torch.multinomial(scores.softmax(dim=-1), 1, generator=generator).squeeze(1)
+    return _chosen(scores, torch.empty_like(scores).exponential_(generator=generator))
+
+
+def _chosen(scores: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """What `torch.multinomial` draws, without its checks, each of which waits for the device.
+
+    Args:
+        scores: [rows, vocabulary].
+        noise: as many exponential numbers.
+    """
+    return (scores.softmax(dim=-1) / noise).argmax(dim=-1)
 
 
 class Drawing:
@@ -174,7 +184,11 @@ class Sampler:
             some = [rows[number] for number in numbers]
             part = logits if len(groups) == 1 else logits[numbers]
             seen = self._seen(some, part) if sampling.repetition_penalty != 1 else None
-            parts.append(self._drawn(some, warped(part, sampling, seen), sampling))
+            scores = warped(part, sampling, seen)
+            if sampling.is_greedy:
+                parts.append(scores.argmax(dim=-1))
+            else:
+                parts.append(_chosen(scores, self._noise(some, scores)))
             order += numbers
         tokens = [0] * len(rows)
         found = (parts[0] if len(parts) == 1 else torch.cat(parts)).tolist()
@@ -186,26 +200,24 @@ class Sampler:
                 row.seen[token] = True
         return tokens
 
-    def _drawn(self, rows: list[Drawing], scores: torch.Tensor, sampling: Sampling) -> torch.Tensor:
-        if sampling.is_greedy:
-            return drawn(scores, sampling, None)
+    def _noise(self, rows: list[Drawing], scores: torch.Tensor) -> torch.Tensor:
+        """Exponential numbers, as many as scores, each row's from its own generator."""
         if self._shared is not None:
-            if len(rows) == self._known:
-                return drawn(scores, sampling, self._shared)
-            numbers = [row.number for row in rows]
-            everybody = torch.zeros(self._known, scores.shape[1], device=scores.device)
-            everybody[numbers] = scores
-            return drawn(everybody, sampling, self._shared)[numbers]
-        alone = [number for number, row in enumerate(rows) if row.generator is not None]
-        if not alone:
-            return drawn(scores, sampling, None)
-        found = torch.empty(len(rows), dtype=torch.long, device=scores.device)
-        for number in alone:
-            one = drawn(scores[number : number + 1], sampling, rows[number].generator)
-            found[number : number + 1] = one
-        if others := [number for number, row in enumerate(rows) if row.generator is None]:
-            found[others] = drawn(scores[others], sampling, None)
-        return found
+            noise = scores.new_empty(self._known, scores.shape[1])
+            noise.exponential_(generator=self._shared)
+            return noise if len(rows) == self._known else noise[[row.number for row in rows]]
+        noise = torch.empty_like(scores)
+        others: list[int] = []
+        for number, row in enumerate(rows):
+            if row.generator is None:
+                others.append(number)
+            else:
+                noise[number : number + 1].exponential_(generator=row.generator)
+        if len(others) == len(rows):
+            noise.exponential_()
+        elif others:
+            noise[others] = scores.new_empty(len(others), scores.shape[1]).exponential_()
+        return noise
 
     @staticmethod
     def _seen(rows: list[Drawing], logits: torch.Tensor) -> torch.Tensor:

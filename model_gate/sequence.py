@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from concurrent.futures import Executor
 
+    from filter import IdentifierKind
     from model_gate.policy import GatePolicy
     from model_gate.prompts import Hearing
     from model_gate.sampling import Sampling
@@ -101,6 +102,7 @@ class GatedSequence:
         self._truncated = False
         self._ended: str | None = None
         self._bans: dict[int, set[int]] = {}
+        self._masks: dict[frozenset[IdentifierKind], torch.Tensor] = {}
         self._open(Channel.CONTENT)
 
     def _open(self, channel: Channel) -> None:
@@ -154,15 +156,22 @@ class GatedSequence:
 
     def forbidden(self) -> torch.Tensor | None:
         """Tokens that must not be drawn next: a mask [vocabulary], or none."""
-        kinds = self._resampling.forbidden if self._resampling is not None else ()
+        kinds = self._resampling.forbidden if self._resampling is not None else frozenset()
         bans = self._bans.get(len(self.tokens))
         if not kinds and not bans:
             return None
+        if not bans:
+            if kinds not in self._masks:
+                self._masks[kinds] = self._mask(kinds)
+            return self._masks[kinds]
+        mask = self._mask(kinds)
+        mask[list(bans)] = True
+        return mask
+
+    def _mask(self, kinds: frozenset[IdentifierKind]) -> torch.Tensor:
         mask = torch.zeros(len(self._vocabulary.octets), dtype=torch.bool)
         for kind in kinds:
             mask |= self._vocabulary.holding(kind)
-        if bans:
-            mask[list(bans)] = True
         return mask
 
     def push(self, token: int) -> Rewind | None:

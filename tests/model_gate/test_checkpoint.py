@@ -184,6 +184,26 @@ def test_tokenizers_that_cannot_be_read(folder: Path, spoil: Callable[[Path], ob
     refused(folder, NoTokenizer, "tokenizer.json", "beside the weights")
 
 
+def test_no_tokenizer_is_made_up(folder: Path) -> None:
+    """transformers makes one of four tokens where it knows the class and finds no file."""
+    (folder / "tokenizer.json").unlink()
+    change(folder, "tokenizer_config.json", tokenizer_class="GPT2Tokenizer")
+    refused(folder, NoTokenizer, "has no tokenizer")
+
+
+def test_a_tokenizer_of_another_model(folder: Path) -> None:
+    """Its ids would be none of the model's."""
+    tokenizer = random_apertus.tokenizer()
+    tokenizer.add_tokens([f"word{number}" for number in range(10)])
+    tokenizer.save_pretrained(folder)
+    refused(folder, NoTokenizer, str(len(tokenizer)), str(random_apertus.VOCABULARY))
+    change(folder, "tokenizer.json", added_tokens=[])
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    model["vocab"] = {token: n for token, n in model["vocab"].items() if n < 200}
+    change(folder, "tokenizer.json", model={**model, "merges": []})
+    refused(folder, NoTokenizer, "tokens and a model of 420")
+
+
 def test_code_in_a_checkpoint_is_not_run(folder: Path, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
     (folder / "own.py").write_text(f"open({str(ran)!r}, 'w')\nclass Own: pass\n")

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import anyio
 
@@ -133,13 +133,14 @@ class Answer:
             for number in range(ask.choices)
         ]
 
-    async def begin(self) -> None:
+    async def begin(self) -> Self:
         """Ask the engine.
 
         Raises:
             ApiError: it does not begin to answer.
         """
         self._chunks = await self._upstream.chunks(self.ask.path, self._body)
+        return self
 
     async def close(self) -> None:
         """Hang up, whatever the engine still says."""
@@ -323,8 +324,10 @@ class _read_ahead:  # noqa: N801 -- used as a context manager
         return self._queue
 
     async def __aexit__(self, *_: object) -> None:
+        # Cancelled once: each further time would break off the closing of the connection.
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait({self._task})
 
     async def _read(self) -> None:
         try:

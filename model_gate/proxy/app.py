@@ -159,11 +159,14 @@ class Proxy:
         await anyio.to_thread.run_sync(self._prepare, answer, client, limiter=self._threads)
         self._under_way += 1
         try:
-            await self._counted(answer.begin())
+            begun: Answer | None = await unless_gone(request.receive, self._counted(answer.begin()))
         except BaseException:
             self._under_way -= 1
             raise
-        return answer
+        if begun is None:
+            self._under_way -= 1
+            raise ClientDisconnect
+        return begun
 
     def _prepare(self, answer: Answer, client: str) -> None:
         self._limit.check(client)

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+import anyio
 import httpx
 
 from filter.errors import InputError
@@ -77,8 +78,8 @@ class Upstream:
         """Ask for a stream; the engine's answer, chunk by chunk, up to ``[DONE]``.
 
         Raises:
-            ApiError: the engine refuses, fails, or says what cannot be understood; the first of
-                its chunks is awaited before anything is returned.
+            ApiError: the engine refuses, or answers with something else than a stream; what comes
+                later is raised where the chunks are read.
         """
         response = await self._send("POST", path, body)
         if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
@@ -141,15 +142,23 @@ class Chunks:
     def __init__(self, response: httpx.Response) -> None:
         self._response = response
         self._read: AsyncGenerator[dict[str, Any]] = self._all()
+        self._closing: asyncio.Task[None] | None = None
 
     def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         return self._read
 
     async def aclose(self) -> None:
-        """Hang up."""
-        with suppress(RuntimeError):  # it is being read: closing the response ends that
-            await self._read.aclose()
-        await self._response.aclose()
+        """Hang up, also when whoever does so is being cancelled."""
+        with anyio.CancelScope(shield=True):
+            with suppress(RuntimeError):  # it is being read: closing the response ends that
+                await self._read.aclose()
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        # In a task of its own: closing that is cancelled midway leaves the connection open for ever.
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._response.aclose())
+        await asyncio.shield(self._closing)
 
     async def _all(self) -> AsyncGenerator[dict[str, Any]]:
         try:
@@ -172,7 +181,7 @@ class Chunks:
                 yield chunk
             raise broken_off()
         finally:
-            await self._response.aclose()
+            await self._hang_up()
 
 
 async def _octets(response: httpx.Response) -> AsyncIterator[bytes]:

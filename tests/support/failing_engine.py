@@ -130,10 +130,13 @@ class FailingEngine:
                         talk.answer(json.dumps({"object": "list", "data": models}).encode())
                         continue
                     self.talks.append(talk)
-                    self.behave(talk)
+                    try:
+                        self.behave(talk)
+                    except OSError:
+                        talk.left.set()
+                        return
             except OSError:
-                if self.talks:
-                    self.talks[-1].left.set()
+                return
 
 
 @contextmanager

@@ -137,7 +137,7 @@ def test_a_reader_who_does_not_read(http: httpx.Client, broken: FailingEngine) -
         assert before < events_of_64k * 65536 / 4
         for _ in range(3):
             is_served(http, broken)
-        assert talks[0].sent == before
+        assert talks[0].sent < events_of_64k * 65536 / 4
     assert talks[0].left.wait(20)
     assert until(lambda: not under_way(http))
 
@@ -265,5 +265,7 @@ def test_many_readers_leave_and_no_connection_stays(
             with raw(http, CHAT, asked(stream=True)) as link:
                 for _ in range(parts):
                     link.recv(256)
+            # Ended by a stop sequence while the end of the engine's stream arrives.
+            assert http.post(CHAT, json=asked(stop=["Ask"])).status_code == 200
         assert until(lambda: not under_way(http))
         assert until(lambda: shared_engine.open <= before)

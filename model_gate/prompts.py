@@ -96,11 +96,11 @@ def _named(output_filter: OutputFilter, turns: Sequence[Turn]) -> tuple[tuple[Tu
 
 
 def _contexts(turns: Sequence[Turn], *, continues: bool) -> tuple[str, ...]:
-    """The end of the text that is continued, of the model's last turn, and of the user's."""
+    """The end of the text that is continued, of the model's last turn, the user's, and the others'."""
     found: dict[str, None] = {}
     if continues and turns:
         found[turns[-1].text[-CONTEXT:]] = None
-    for role in (ASSISTANT, USER):
+    for role in dict.fromkeys((ASSISTANT, USER, *(turn.role for turn in reversed(turns)))):
         last = next((turn.text for turn in reversed(turns) if turn.role == role), "")
         found[last[-CONTEXT:]] = None
     return tuple(text for text in found if text)

@@ -103,9 +103,13 @@ def test_contexts(bundle: Bundle) -> None:
         Turn("user", "three"),
         Turn("tool", "four"),
     ]
-    assert hear(guard(bundle), turns).contexts == ("two", "three")
+    assert hear(guard(bundle), turns).contexts == ("two", "three", "four")
     partial = [*turns, Turn("assistant", "It is contact")]
-    assert hear(guard(bundle), partial, continues=True).contexts == ("It is contact", "three")
+    assert hear(guard(bundle), partial, continues=True).contexts == (
+        "It is contact",
+        "three",
+        "four",
+    )
     prompt = [Turn("user", "x" * 5000 + "The address: ")]
     (context,) = hear(guard(bundle), prompt, continues=True).contexts
     assert context.endswith("The address: ")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import transformers
 
 from filter.errors import InputError
 from model_gate.errors import CheckpointError, NeedsFork, NotApertus, NoTokenizer
@@ -110,6 +111,28 @@ def _config_of(name: str) -> dict[str, Any]:
     return config
 
 
+_ROPE = {
+    "rope_theta": 12_000_000.0,
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "original_max_position_embeddings": 8192,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+}
+"""Apertus' own positions, which transformers 4 takes where it cannot read a config's."""
+
+
+def reads_positions(config: dict[str, Any], version: str) -> bool:
+    """Whether a version of transformers places the tokens of a checkpoint as its config says.
+
+    Version 5 writes ``rope_parameters``, of which version 4 knows nothing, nor does it say so.
+    """
+    parameters = config.get("rope_parameters")
+    if not isinstance(parameters, dict) or not version.startswith("4."):
+        return True
+    return all(_ROPE.get(name) == value for name, value in parameters.items())
+
+
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise CheckpointError(
@@ -140,6 +163,11 @@ def _check_config(config: dict[str, Any], name: str) -> None:
         raise NeedsFork(
             f"{name} is Apertus 1.5 or later, which needs forks of transformers and vLLM: serve it with "
             "those, and put lethe gate proxy before them."
+        )
+    if not reads_positions(config, transformers.__version__):
+        raise CheckpointError(
+            f"{name} was saved by transformers 5 with positions that version 4 cannot read: update "
+            "transformers."
         )
     if kind != "apertus":
         raise NotApertus(

@@ -246,3 +246,22 @@ def test_options_that_cannot_be(
     whole: Path, options: dict[str, str], words: tuple[str, ...]
 ) -> None:
     refused(whole, InputError, *words, **options)
+
+
+@pytest.mark.parametrize(
+    ("config", "version", "reads"),
+    [
+        ({}, "4.56.2", True),
+        ({"rope_theta": 5.0}, "4.56.2", True),
+        ({"rope_parameters": {"rope_theta": 12_000_000.0, "rope_type": "llama3", "factor": 8.0}}, "4.56.2", True),
+        ({"rope_parameters": {"rope_theta": 500_000.0, "rope_type": "llama3"}}, "4.56.2", False),
+        ({"rope_parameters": {"rope_theta": 12_000_000.0, "rope_type": "yarn"}}, "4.57.0", False),
+        ({"rope_parameters": {"rope_theta": 500_000.0}}, "5.24.0", True),
+    ],
+)  # fmt: skip
+def test_positions_that_an_older_version_would_misplace(
+    config: dict[str, object], version: str, reads: bool
+) -> None:
+    from model_gate.checkpoint import reads_positions
+
+    assert reads_positions(config, version) is reads

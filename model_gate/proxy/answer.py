@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import anyio
 
@@ -133,14 +133,13 @@ class Answer:
             for number in range(ask.choices)
         ]
 
-    async def begin(self) -> Self:
+    async def begin(self) -> None:
         """Ask the engine.
 
         Raises:
             ApiError: it does not begin to answer.
         """
         self._chunks = await self._upstream.chunks(self.ask.path, self._body)
-        return self
 
     async def close(self) -> None:
         """Hang up, whatever the engine still says."""
@@ -336,20 +335,3 @@ class _read_ahead:  # noqa: N801 -- used as a context manager
             await self._queue.put(None)
         except Exception as error:  # noqa: BLE001 -- raised where it is read
             await self._queue.put(error)
-
-
-async def unless_gone(receive: Callable[[], Awaitable[Any]], work: Awaitable[T]) -> T | None:
-    """Do the work, unless the client leaves: `None` then."""
-
-    async def left() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(left())
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)

@@ -11,14 +11,13 @@ from typing import Any
 import anyio
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from model_gate.errors import NamedPromptRefused
 from model_gate.guard import Guard
 from model_gate.prompts import Hearing
 from model_gate.proxy import asks, responses
-from model_gate.proxy.answer import Answer, Said, unless_gone
+from model_gate.proxy.answer import Answer, Said
 from model_gate.proxy.asks import Ask
 from model_gate.proxy.upstream import Upstream
 from model_gate.web import app as web
@@ -28,7 +27,7 @@ from model_gate.web.events import DONE, EventStream, error_event, event
 from model_gate.web.limits import LARGEST_BODY, ApiKeys, NamedPrompts, client_of
 from model_gate.web.metrics import Metrics
 from model_gate.web.problems import RATE, ApiError
-from model_gate.web.requests import json_body
+from model_gate.web.requests import json_body, unless_gone
 
 STREAMS = 1024
 """Requests that are answered at once."""
@@ -159,14 +158,11 @@ class Proxy:
         await anyio.to_thread.run_sync(self._prepare, answer, client, limiter=self._threads)
         self._under_way += 1
         try:
-            begun: Answer | None = await unless_gone(request.receive, self._counted(answer.begin()))
+            await unless_gone(request, self._counted(answer.begin()))
         except BaseException:
             self._under_way -= 1
             raise
-        if begun is None:
-            self._under_way -= 1
-            raise ClientDisconnect
-        return begun
+        return answer
 
     def _prepare(self, answer: Answer, client: str) -> None:
         self._limit.check(client)
@@ -199,10 +195,7 @@ class Proxy:
 
     async def _whole(self, request: Request, answer: Answer, work: Any) -> Response:
         try:
-            found = await unless_gone(request.receive, self._counted(work))
-            if found is None:
-                raise ClientDisconnect
-            return JSONResponse(found)
+            return JSONResponse(await unless_gone(request, self._counted(work)))
         finally:
             await answer.close()
             self._ended(answer)()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, TypeVar
 
 import anyio
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from starlette.requests import ClientDisconnect
 
 from model_gate.model import GatedModel
 from model_gate.server import asks
@@ -26,7 +24,7 @@ from model_gate.web.events import DONE, EventStream, error_event, event
 from model_gate.web.limits import LARGEST_BODY, ApiKeys, NamedPrompts, client_of
 from model_gate.web.metrics import Metrics
 from model_gate.web.problems import ApiError
-from model_gate.web.requests import json_body
+from model_gate.web.requests import json_body, unless_gone
 
 T = TypeVar("T")
 _HEARD_AT_ONCE = 256
@@ -142,7 +140,7 @@ class Server:
                 self._events(ask, shape, inbox, len(choices)), lambda: self.engine.cancel(choices)
             )
         try:
-            return await _unless_gone(request, lambda: self._whole(ask, shape, inbox, choices))
+            return await unless_gone(request, self._whole(ask, shape, inbox, choices))
         finally:
             self.engine.cancel(choices)
 
@@ -192,27 +190,3 @@ class Server:
 
     def _emitted(self, characters: int, usage: Usage) -> None:
         self.metrics.emitted(characters=characters, tokens=usage.completion_tokens)
-
-
-async def _unless_gone(request: Request, work: Callable[[], Awaitable[T]]) -> T:
-    """Do the work, unless the client leaves.
-
-    Raises:
-        ClientDisconnect: it has left.
-    """
-
-    async def left() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    working = asyncio.ensure_future(work())
-    leaving = asyncio.ensure_future(left())
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from model_gate.web.problems import ApiError
 
+T = TypeVar("T")
 Rule = Callable[[object, str], Any]
 """Takes a value and its place; returns what it means; raises `ApiError`."""
 
@@ -153,3 +155,26 @@ async def json_body(request: Request) -> Any:
         close = {"Connection": "close"}
         raise ApiError(408, "The body did not arrive in time.", headers=close) from None
     return parsed(octets)
+
+
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """Do the work, unless the client leaves; for requests whose body was read.
+
+    Raises:
+        ClientDisconnect: it has left, and the work was cancelled.
+    """
+
+    async def left() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(left())
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)

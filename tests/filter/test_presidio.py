@@ -138,7 +138,8 @@ def watch(event, arguments):
         seen.append(event)
         raise OSError
     if event == "open" and isinstance(arguments[1], str) and set("wax+") & set(arguments[1]):
-        seen.append("write")
+        if arguments[0] != "/dev/null":  # looked at by a library when it is imported
+            seen.append("write")
 sys.addaudithook(watch)
 import logging; logging.disable()
 from presidio_analyzer.predefined_recognizers import EmailRecognizer

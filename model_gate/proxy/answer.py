@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import anyio
 
 from model_gate.channels import Channel, Piece
 from model_gate.prompts import Hearing, Turn, hear
-from model_gate.proxy.choice import Choice
+from model_gate.proxy.choice import LENGTH, Choice
+from model_gate.proxy.counts import Counts
+from model_gate.proxy.read_ahead import ReadAhead
 from model_gate.proxy.upstream import Chunks, Upstream, broken_off, not_understood
-from model_gate.web.messages import texts, with_texts
 from model_gate.web.problems import ApiError
 
 if TYPE_CHECKING:
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
     from model_gate.proxy.asks import Ask
 
 T = TypeVar("T")
-_BUFFER = 32
-"""Chunks of the engine's that are read ahead of the reader."""
 _LOOK_S = 0.01
 """Between two looks whether slow hashes are done."""
 _LAST_CHUNK_S = 5.0
 """For the end of the stream, once all choices have ended."""
+_LOOK_AT_GUARD_S = 1.0
+_MOST = 64 << 20
+"""Characters of one request's answers."""
 
 
 class Said(NamedTuple):
@@ -44,34 +47,6 @@ class Ended(NamedTuple):
 
     choice: int
     reason: str
-
-
-@dataclass(slots=True)
-class Counts:
-    """Tokens as the engine counts them, and characters as they went by."""
-
-    prompt: int = 0
-    completion: int = 0
-    characters_in: int = 0
-    characters_out: int = 0
-    removed: bool = False
-
-    @property
-    def completion_tokens(self) -> int:
-        """Those of what went out: the share of them, where something was removed."""
-        if not self.removed or not self.characters_in:
-            return self.completion
-        share = min(1.0, self.characters_out / self.characters_in)
-        return round(self.completion * share)
-
-    def body(self) -> dict[str, int]:
-        """As in an answer."""
-        tokens = self.completion_tokens
-        return {
-            "prompt_tokens": self.prompt,
-            "completion_tokens": tokens,
-            "total_tokens": self.prompt + tokens,
-        }
 
 
 class Answer:
@@ -113,12 +88,8 @@ class Answer:
             prompts = [hearing.turns[0].text for hearing in hearings]
             self._body["prompt"] = prompts if len(prompts) > 1 else prompts[0]
         else:
-            turns = texts(ask.messages, ask.tools)
-            hearings = [hear(self._guard, turns, continues=ask.continues)]
-            messages, tools = with_texts(ask.messages, ask.tools, hearings[0].turns)
-            self._body["messages"] = messages
-            if tools:
-                self._body["tools"] = tools
+            hearings = [hear(self._guard, ask.turns(), continues=ask.continues)]
+            self._body |= ask.with_turns(hearings[0].turns)
         for hearing in hearings:
             charge(hearing)
         self.choices = [
@@ -139,6 +110,9 @@ class Answer:
         Raises:
             ApiError: it does not begin to answer.
         """
+        if self.ask.stop and await self._upstream.counts_as_it_goes():
+            # It is hung up on where a stop sequence is met, before it would give its count.
+            self._body["stream_options"]["continuous_usage_stats"] = True
         self._chunks = await self._upstream.chunks(self.ask.path, self._body)
 
     async def close(self) -> None:
@@ -154,15 +128,22 @@ class Answer:
                 dropped.
         """
         assert self._chunks is not None
-        async with _read_ahead(self._chunks) as queue:
+        async with ReadAhead(self._chunks) as queue:
             open_ = set(range(len(self.choices)))
+            looked = ended = time.monotonic()
             while True:
-                chunk = await self._next(queue, open_)
+                now = time.monotonic()
+                if now - looked > _LOOK_AT_GUARD_S:
+                    self._guard.in_force()  # it may have been refused since the answer began
+                    looked = now
+                if open_:
+                    ended = now
+                chunk = await self._next(queue, open_, ended + _LAST_CHUNK_S - now)
                 if chunk is None:
                     break
                 if isinstance(chunk, _Nothing):
                     for choice in self._waiting(open_):
-                        if pieces := choice.look():
+                        if pieces := await self._run(choice.look, aside=choice.refuses):
                             yield self._out(choice, pieces)
                     continue
                 async for what in self._taken(chunk, open_):
@@ -174,25 +155,28 @@ class Answer:
 
     async def _taken(self, chunk: dict[str, Any], open_: set[int]) -> AsyncIterator[Said | Ended]:
         """What one chunk lets go; choices that it ends are taken from ``open_``."""
-        self._count(chunk)
-        for choice, fields, reason in self._choices_of(chunk):
+        found = self._choices_of(chunk)
+        self.counts.read(chunk)
+        for choice, fields, reason in found:
             if choice.number not in open_:
                 continue
-            pieces = list(choice.take(fields, reason))
-            if pieces:
+            take = partial(choice.take, fields, reason)
+            if pieces := await self._run(take, aside=choice.may_wait(fields)):
                 yield self._out(choice, pieces)
             if choice.ended:
                 open_.discard(choice.number)
-                pieces = await self._finished(choice)
-                if pieces:
+                if pieces := await self._finished(choice):
                     yield self._out(choice, pieces)
                 yield Ended(choice.number, choice.finish_reason or "stop")
 
     async def _next(
-        self, queue: asyncio.Queue[dict[str, Any] | BaseException | None], open_: set[int]
+        self,
+        queue: asyncio.Queue[dict[str, Any] | BaseException | None],
+        open_: set[int],
+        last_s: float,
     ) -> dict[str, Any] | _Nothing | None:
         """The next chunk; nothing where slow hashes are to be looked at first."""
-        wait = _LOOK_S if self._waiting(open_) else (None if open_ else _LAST_CHUNK_S)
+        wait = _LOOK_S if self._waiting(open_) else (None if open_ else max(0.0, last_s))
         try:
             async with asyncio.timeout(wait):
                 found = await queue.get()
@@ -211,14 +195,11 @@ class Answer:
         self.counts.characters_out += sum(len(piece.text) for piece in pieces)
         return Said(choice.number, pieces)
 
-    def _count(self, chunk: dict[str, Any]) -> None:
-        usage = chunk.get("usage")
-        if not isinstance(usage, dict):
-            return
-        for name, field in (("prompt", "prompt_tokens"), ("completion", "completion_tokens")):
-            value = usage.get(field)
-            if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-                setattr(self.counts, name, value)
+    async def _run(self, what: Callable[[], T], *, aside: bool) -> T:
+        """Do it; ``aside``: in a thread, because it may wait for slow hashes."""
+        if not aside:
+            return what()
+        return await anyio.to_thread.run_sync(what, limiter=self._threads)
 
     def _choices_of(self, chunk: dict[str, Any]) -> list[tuple[Choice, dict[str, Any], object]]:
         """Choices of a chunk with the fields that may say something, and why they ended."""
@@ -241,16 +222,17 @@ class Answer:
                 if isinstance(text := fields.get(name), str):
                     self.counts.characters_in += len(text)
             read.append((self.choices[index], fields, one.get("finish_reason")))
+        if self.counts.characters_in > _MOST:
+            raise not_understood()
         return read
 
     async def _finished(self, choice: Choice) -> list[Piece]:
         """The rest of a choice; where it was cut the engine is asked for a few tokens more."""
         undecided = choice.is_undecided()
-        if undecided and await self._can_continue(choice):
+        if undecided and choice.reason == LENGTH and await self._can_continue(choice):
             with suppress(ApiError):
                 undecided = await self._look_ahead(choice)
-        finish = lambda: choice.finish(undecided=undecided)  # noqa: E731 -- it may wait for hashes
-        pieces = await anyio.to_thread.run_sync(finish, limiter=self._threads)
+        pieces = await self._run(partial(choice.finish, undecided=undecided), aside=True)
         self.counts.removed |= bool(choice.removed) or choice.reason is None
         return pieces
 
@@ -270,7 +252,8 @@ class Answer:
             for name, value in self._body.items()
             if name not in {"n", "tools", "tool_choice", "response_format", "max_completion_tokens"}
         }
-        said = choice.said_by_engine.get(Channel.CONTENT, "")
+        body["stream_options"] = {"include_usage": True}
+        said = choice.said_by_engine(Channel.CONTENT)
         body |= {"temperature": 0, "max_tokens": self._guard.policy.look_ahead}
         if self.ask.prompts:
             prompt = self._body["prompt"]
@@ -285,11 +268,11 @@ class Answer:
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         chunks = await self._upstream.chunks(self.ask.path, body)
         try:
-            return await self._read_ahead(choice, chunks)
+            return await self._unseen(choice, chunks)
         finally:
             await chunks.aclose()
 
-    async def _read_ahead(self, choice: Choice, chunks: Chunks) -> bool:
+    async def _unseen(self, choice: Choice, chunks: Chunks) -> bool:
         name = "text" if self.ask.prompts else "content"
         async for chunk in chunks:
             for one in chunk.get("choices") or []:
@@ -299,8 +282,9 @@ class Answer:
                 text = fields.get(name) if isinstance(fields, dict) else None
                 if isinstance(text, str) and not choice.look_ahead(text):
                     return False
-                if one.get("finish_reason") not in (None, "length"):
-                    return False  # the answer ends there by itself
+                reason = one.get("finish_reason")
+                if reason is not None:
+                    return bool(reason != "stop")  # otherwise the answer ends there by itself
         return True
 
 
@@ -309,29 +293,3 @@ class _Nothing:
 
 
 _NOTHING = _Nothing()
-
-
-class _read_ahead:  # noqa: N801 -- used as a context manager
-    """Reads chunks into a bounded queue while the reader is served."""
-
-    def __init__(self, chunks: Chunks) -> None:
-        self._chunks = chunks
-        self._queue: asyncio.Queue[dict[str, Any] | BaseException | None] = asyncio.Queue(_BUFFER)
-
-    async def __aenter__(self) -> asyncio.Queue[dict[str, Any] | BaseException | None]:
-        self._task = asyncio.ensure_future(self._read())
-        return self._queue
-
-    async def __aexit__(self, *_: object) -> None:
-        # Cancelled once: each further time would break off the closing of the connection.
-        self._task.cancel()
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait({self._task})
-
-    async def _read(self) -> None:
-        try:
-            async for chunk in self._chunks:
-                await self._queue.put(chunk)
-            await self._queue.put(None)
-        except Exception as error:  # noqa: BLE001 -- raised where it is read
-            await self._queue.put(error)

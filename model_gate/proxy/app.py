@@ -16,7 +16,7 @@ from starlette.responses import Response
 from model_gate.errors import NamedPromptRefused
 from model_gate.guard import Guard
 from model_gate.prompts import Hearing
-from model_gate.proxy import asks, responses
+from model_gate.proxy import asks, responses, responses_asks
 from model_gate.proxy.answer import Answer, Said
 from model_gate.proxy.asks import Ask
 from model_gate.proxy.upstream import Upstream
@@ -46,6 +46,7 @@ class Proxy:
         largest_body: int = LARGEST_BODY,
         may_continue: bool = True,
         limit: NamedPrompts | None = None,
+        streams: int = STREAMS,
         log_requests: bool = False,
     ) -> None:
         """Prepare.
@@ -58,6 +59,7 @@ class Proxy:
             largest_body: octets of a request.
             may_continue: the engine may be asked for a few tokens more where an answer is cut.
             limit: of named prompts; the policy's by default.
+            streams: requests that are answered at once.
             log_requests: each is a line of the log, without anything of its content.
         """
         self.metrics = Metrics(guard)
@@ -66,6 +68,7 @@ class Proxy:
         self._limit = limit or NamedPrompts(guard.policy.named_prompts_per_hour)
         self._keyed = keys is not None
         self._may_continue = may_continue
+        self._streams = streams
         cores = os.cpu_count() or 2
         self._threads = anyio.CapacityLimiter(2 * cores)
         self._background = ThreadPoolExecutor(cores, "slow-hash")
@@ -118,7 +121,8 @@ class Proxy:
         return await self._answer(request, ask, Completion(ask.model))
 
     async def _response(self, request: Request) -> Response:
-        ask, shape = responses.read(await json_body(request))
+        ask = responses_asks.read(await json_body(request))
+        shape = responses.Shape(ask.model)
         answer = await self._begun(request, ask)
         if ask.stream:
             return EventStream(self._watched(answer, shape.events(answer)), self._ended(answer))
@@ -138,7 +142,7 @@ class Proxy:
         Raises:
             ApiError: and nothing was said.
         """
-        if self._under_way >= STREAMS:
+        if self._under_way >= self._streams:
             raise ApiError(
                 429,
                 "Too many answers are given already: try again in a few seconds.",
@@ -155,9 +159,9 @@ class Proxy:
             self._threads,
             may_continue=self._may_continue,
         )
-        await anyio.to_thread.run_sync(self._prepare, answer, client, limiter=self._threads)
         self._under_way += 1
         try:
+            await anyio.to_thread.run_sync(self._prepare, answer, client, limiter=self._threads)
             await unless_gone(request, self._counted(answer.begin()))
         except BaseException:
             self._under_way -= 1

@@ -6,12 +6,13 @@ looked for in filtered text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from model_gate.prompts import Turn
 from model_gate.web import fields
-from model_gate.web.messages import MESSAGES, TOOLS
+from model_gate.web.messages import MESSAGES, TOOLS, texts, with_texts
 from model_gate.web.problems import ApiError
 from model_gate.web.requests import Form, Rule, wrong
 
@@ -53,6 +54,31 @@ class Ask:
         """How many answers."""
         return self.n * max(1, len(self.prompts))
 
+    def turns(self) -> list[Turn]:
+        """Every text of a chat, in the order in which `with_turns` takes them back."""
+        return texts(self.messages, [*self._forms(), *self.tools])
+
+    def with_turns(self, turns: Sequence[Turn]) -> dict[str, Any]:
+        """Fields of a chat as the engine is told them, with these texts."""
+        forms = self._forms()
+        messages, found = with_texts(self.messages, [*forms, *self.tools], turns)
+        told: dict[str, Any] = {"messages": messages}
+        if tools := found[len(forms) :]:
+            told["tools"] = tools
+        if forms:
+            form = found[0]
+            if "parameters" in form:
+                form["schema"] = form.pop("parameters")
+            told["response_format"] = {"type": "json_schema", "json_schema": form}
+        return told
+
+    def _forms(self) -> list[dict[str, Any]]:
+        """The schema of the answer, written like a tool's: it is read by the model, and free text."""
+        form = self.settings.get("response_format", {}).get("json_schema")
+        if form is None:
+            return []
+        return [{("parameters" if name == "schema" else name): one for name, one in form.items()}]
+
 
 def _tool_choice(value: object, place: str) -> Any:
     if isinstance(value, str):
@@ -85,6 +111,7 @@ def _prompt(value: object, place: str) -> list[str]:
     return list(fields.one_or_each(fields.text(), PROMPTS, 1)(value, place))
 
 
+EFFORT = fields.one_of("none", "minimal", "low", "medium", "high")
 _SAMPLING: dict[str, Rule] = {
     **fields.COMMON,
     "presence_penalty": fields.number(-2, 2),
@@ -100,7 +127,7 @@ _CHAT = Form(
         "tool_choice": _tool_choice,
         "parallel_tool_calls": fields.flag,
         "response_format": _FORMAT,
-        "reasoning_effort": fields.one_of("none", "minimal", "low", "medium", "high"),
+        "reasoning_effort": EFFORT,
         "chat_template_kwargs": Form({"enable_thinking": fields.flag, "thinking": fields.flag}),
         "add_generation_prompt": fields.flag,
         "continue_final_message": fields.flag,

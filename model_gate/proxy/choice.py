@@ -59,8 +59,7 @@ class Choice:
         self.slow_hashes = 0
         """Distinct slow hashes, and `undecided`: removed beyond the budget; after `finish`."""
         self.undecided = 0
-        self.said_by_engine: dict[Channel, str] = {}
-        """What the engine said: to ask it for more, never for the reader."""
+        self._heard: dict[Channel, list[str]] = {channel: [] for channel in Channel}
         self._hearing = hearing
         self._policy = policy
         self._stop = tuple(stop)
@@ -68,12 +67,13 @@ class Choice:
         self._background = background
         self._texts: dict[Channel, str] = {}
         self._calls: dict[int, dict[str, str]] = {}
+        self._is_in_call = False
         self._kept: list[str] = []
         self._channel = Channel.CONTENT
         self._speech = self._open(Channel.CONTENT)
 
     def _open(self, channel: Channel) -> Speech:
-        said = [self._texts[one][-CONTEXT:] for one in Channel if self._texts.get(one)]
+        said = [self._texts[one] for one in Channel if self._texts.get(one)]
         self._channel = channel
         self._speech = Speech(
             self._hearing.output_filter,
@@ -99,20 +99,39 @@ class Choice:
         """What is being said."""
         return self._channel
 
-    def take(self, fields: Mapping[str, Any], reason: object) -> Iterator[Piece]:
+    @property
+    def refuses(self) -> bool:
+        """Whether the first match ends it, which waits for what is undecided before it."""
+        return self._policy.mode is Mode.REFUSE
+
+    def may_wait(self, fields: Mapping[str, Any]) -> bool:
+        """Whether `take` may wait for slow hashes: where a channel ends, or the answer."""
+        if self.refuses and self._speech.waiting:
+            return True
+        return any(text and channel is not self._channel for channel, text in _texts(fields))
+
+    def said_by_engine(self, channel: Channel) -> str:
+        """What the engine said: to ask it for more, never for the reader."""
+        return "".join(self._heard[channel])
+
+    def take(self, fields: Mapping[str, Any], reason: object) -> list[Piece]:
         """Take one chunk of the engine's: the fields of a delta, and why it ended, if it did.
+
+        See `may_wait`.
 
         Raises:
             ApiError: they are not what they should be.
         """
+        pieces: list[Piece] = []
         for channel, text in _texts(fields):
-            yield from self._take(channel, text)
+            pieces += self._take(channel, text)
         for call in _calls(fields):
             self._take_call(call)
         if reason is not None and self.reason is None:
             if not isinstance(reason, str) or reason not in _REASONS:
                 raise not_understood()
             self.reason = _REASONS[reason]
+        return pieces
 
     def look(self) -> list[Piece]:
         """What slow hashes have let go since."""
@@ -126,7 +145,8 @@ class Choice:
             if self.ended:
                 return
             self._open(channel)
-        self.said_by_engine[channel] = self.said_by_engine.get(channel, "") + text
+        self._is_in_call = False
+        self._heard[channel].append(text)
         yield from self._said(self._speech.push(text))
 
     def _take_call(self, fields: Mapping[str, Any]) -> None:
@@ -144,6 +164,7 @@ class Choice:
             if not isinstance(value, str) or len(call[name]) + len(value) > _LONGEST_CALL:
                 raise not_understood()
             call[name] += value
+            self._is_in_call |= bool(value)
 
     def _said(self, text: str) -> list[Piece]:
         if self._is_held_whole:
@@ -151,7 +172,7 @@ class Choice:
             return []
         if not text:
             return []
-        self._texts[self._channel] = self._texts.get(self._channel, "") + text
+        self._texts[self._channel] = (self._texts.get(self._channel, "") + text)[-CONTEXT:]
         return [Piece(self._channel, text)]
 
     @property
@@ -160,7 +181,7 @@ class Choice:
 
     def is_undecided(self) -> bool:
         """Whether more of the engine's text would help to decide about the end of a cut answer."""
-        if self.reason != LENGTH or self._speech.ended or self._calls:
+        if self.reason not in (LENGTH, CONTENT_FILTER) or self._speech.ended or self._is_in_call:
             return False
         return self._speech.look_ahead("")
 
@@ -195,21 +216,30 @@ class Choice:
 
     def _judged_json(self) -> Iterator[Piece]:
         said, self._kept = "".join(self._kept), []
-        text = self.said_by_engine.get(Channel.CONTENT, "")
+        text = self.said_by_engine(Channel.CONTENT)
         output_filter = self._hearing.output_filter
         if self._speech.ended == CONTENT_FILTER:
             return
         if not self._speech.ended and _is_json(text):
             said, removed = redacted_text(output_filter, text)
-            if removed and self._policy.mode is Mode.REFUSE:
+            if removed and self.refuses:
                 self.finish_reason, said = CONTENT_FILTER, ""
         else:
-            removed = removed_from_text(output_filter, unescaped(said))
-            said = "" if removed else said
+            read = unescaped(said)
+            removed = removed_from_text(output_filter, read)
+            if removed or (self.reason != "stop" and self._breaks_off_in_something(read)):
+                said = ""
+                if removed and self.refuses:
+                    self.finish_reason = CONTENT_FILTER
         self.removed += removed
         if said:
-            self._texts[Channel.CONTENT] = self._texts.get(Channel.CONTENT, "") + said
+            self._texts[Channel.CONTENT] = said[-CONTEXT:]
             yield Piece(Channel.CONTENT, said)
+
+    def _breaks_off_in_something(self, read: str) -> bool:
+        """Whether JSON text, its escapes read, is cut within what may be listed."""
+        speech = Speech(self._hearing.output_filter, self._policy)
+        return speech.push(read) + speech.finish(truncated=True) != read
 
     def _finish_calls(self) -> list[Piece]:
         calls = [self._calls[index] for index in sorted(self._calls)]

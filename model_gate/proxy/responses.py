@@ -1,7 +1,7 @@
-"""OpenAI's Responses API over an engine's chat completions.
+"""Answers in the shape of OpenAI's Responses API, over an engine's chat completions.
 
-A request is read as a chat, and the events are made from what passed the filter: those that repeat
-the text when it is done repeat ours. Nothing is kept: no ``store``, no ``previous_response_id``.
+All events are made from what passed the filter: those that repeat the text when it is done repeat
+ours.
 """
 
 from __future__ import annotations
@@ -12,173 +12,16 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from model_gate.channels import Channel
-from model_gate.proxy import asks
 from model_gate.proxy.answer import Said
-from model_gate.web import fields
 from model_gate.web.answers import ChoiceText
 from model_gate.web.events import event
-from model_gate.web.messages import MESSAGES, TOOLS
-from model_gate.web.problems import ApiError
-from model_gate.web.requests import Form, Refused, wrong
 
 if TYPE_CHECKING:
     from model_gate.proxy.answer import Answer
-    from model_gate.proxy.asks import Ask
-
-_NOT_KEPT = "nothing is kept here, so send the whole conversation"
-_SHOWN = "it would show text before it is filtered"
-_REFUSED = {
-    **fields.REFUSED,
-    "previous_response_id": Refused(_NOT_KEPT),
-    "conversation": Refused(_NOT_KEPT),
-    "store": Refused(_NOT_KEPT),
-    "background": Refused(_NOT_KEPT),
-    "include": Refused(_SHOWN),
-    "prompt": Refused("write the prompt into input"),
-    "max_tool_calls": Refused("tools are called by whoever asks"),
-    "truncation": Refused("a prompt is read whole", ("disabled",)),
-}
-_TOOL = Form(
-    {
-        "type": fields.one_of("function"),
-        "name": fields.text(256),
-        "description": fields.text(),
-        "parameters": fields.json_object,
-        "strict": fields.ignored,
-    },
-    required=("type", "name"),
-)
-_FORMAT = Form(
-    {
-        "type": fields.one_of("text", "json_object", "json_schema"),
-        "name": fields.text(256),
-        "description": fields.text(),
-        "schema": fields.json_object,
-        "strict": fields.flag,
-    },
-    required=("type",),
-)
-_TEXT = Form({"format": _FORMAT, "verbosity": fields.ignored})
 
 
-def _input(value: object, place: str) -> list[dict[str, Any]]:
-    """Text, or items, as messages of a chat."""
-    if isinstance(value, str):
-        return [{"role": "user", "content": value}]
-    if not isinstance(value, list) or not value:
-        wrong(place, "a string or a list of items")
-    found = []
-    for number, item in enumerate(value):
-        found.append(_item(item, f"{place}[{number}]"))
-    return found
-
-
-def _item(item: object, place: str) -> dict[str, Any]:
-    if not isinstance(item, dict):
-        wrong(place, "an item")
-    kind = item.get("type", "message")
-    if kind == "message":
-        message = {"role": item.get("role"), "content": _parts(item.get("content"))}
-        return dict(MESSAGES([message], place)[0])
-    if kind == "function_call":
-        call = {
-            "id": item.get("call_id"),
-            "type": "function",
-            "function": {"name": item.get("name"), "arguments": item.get("arguments")},
-        }
-        return dict(MESSAGES([{"role": "assistant", "tool_calls": [call]}], place)[0])
-    if kind != "function_call_output":
-        wrong(place, "a message, a function_call or a function_call_output")
-    message = {
-        "role": "tool",
-        "content": item.get("output"),
-        "tool_call_id": item.get("call_id"),
-    }
-    return dict(MESSAGES([message], place)[0])
-
-
-def _parts(content: object) -> object:
-    """Parts of a message; those of an earlier answer are texts too."""
-    if not isinstance(content, list):
-        return content
-    return [
-        {"type": "text", "text": part.get("text")}
-        if isinstance(part, dict) and part.get("type") in ("output_text", "input_text", "text")
-        else part
-        for part in content
-    ]
-
-
-_RESPONSE = Form(
-    {
-        "model": fields.text(256),
-        "input": _input,
-        "instructions": fields.text(),
-        "stream": fields.flag,
-        "stream_options": Form({"include_obfuscation": fields.flag}),
-        "max_output_tokens": fields.whole(1, 1 << 20),
-        "temperature": fields.number(0, 2),
-        "top_p": fields.number(0, 1, above=True),
-        "tools": fields.each(_TOOL, 128),
-        "tool_choice": fields.one_of("auto", "none", "required"),
-        "parallel_tool_calls": fields.flag,
-        "text": _TEXT,
-        "reasoning": Form({"effort": fields.text(16), "summary": fields.ignored}),
-        "metadata": fields.ignored,
-        "user": fields.ignored,
-        "safety_identifier": fields.ignored,
-        "prompt_cache_key": fields.ignored,
-        "service_tier": fields.ignored,
-    },
-    required=("input",),
-    refused={
-        name: why for name, why in _REFUSED.items() if name not in ("reasoning", "modalities")
-    },
-)
-
-
-def read(body: object) -> tuple[Ask, Shape]:
-    """A request for a response.
-
-    Raises:
-        ApiError: says what is wrong with it.
-    """
-    found = _RESPONSE(body)
-    messages = list(found["input"])
-    if "instructions" in found:
-        messages.insert(0, {"role": "system", "content": found["instructions"]})
-    chat: dict[str, Any] = {"messages": messages}
-    for name in ("model", "stream", "temperature", "top_p", "tool_choice", "parallel_tool_calls"):
-        if name in found:
-            chat[name] = found[name]
-    if "max_output_tokens" in found:
-        chat["max_tokens"] = found["max_output_tokens"]
-    if "tools" in found:
-        chat["tools"] = TOOLS(
-            [
-                {
-                    "type": "function",
-                    "function": {
-                        k: v
-                        for k, v in tool.items()
-                        if k not in ("type", "strict") and v is not None
-                    },
-                }
-                for tool in found["tools"]
-            ],
-            "tools",
-        )
-    form = found.get("text", {}).get("format", {"type": "text"})
-    if form["type"] == "json_schema":
-        schema = {k: v for k, v in form.items() if k != "type"}
-        if "name" not in schema:
-            raise ApiError(400, "text.format.name is missing.", param="text.format.name")
-        chat["response_format"] = {"type": "json_schema", "json_schema": schema}
-    elif form["type"] == "json_object":
-        chat["response_format"] = {"type": "json_object"}
-    last = messages[-1]
-    ask = asks.chat_of(chat, continues=last["role"] == "assistant" and "tool_calls" not in last)
-    return ask, Shape(ask.model)
+_CUT = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Why a response is incomplete, by the reason of the end."""
 
 
 class _Item:
@@ -258,7 +101,7 @@ class Shape:
                 item.text += piece.text
                 for one in (*told, self._delta(item, piece.text)):
                     yield one
-        for one in self._closed(item, done):
+        for one in self._closed(item, done, _CUT.get(reason)):
             yield one
         for call in said.calls:
             for one in self._called(call, done):
@@ -270,7 +113,7 @@ class Shape:
         self, reason: str, done: list[dict[str, Any]], usage: dict[str, int]
     ) -> dict[str, Any]:
         """The response at its end."""
-        cut = {"length": "max_output_tokens", "content_filter": "content_filter"}.get(reason)
+        cut = _CUT.get(reason)
         body = self._body("incomplete" if cut else "completed", done)
         body["incomplete_details"] = {"reason": cut} if cut else None
         body["usage"] = {
@@ -298,11 +141,11 @@ class Shape:
         )
 
     def _closed(
-        self, item: _Item | None, done: list[dict[str, Any]]
+        self, item: _Item | None, done: list[dict[str, Any]], cut: str | None = None
     ) -> list[tuple[str, dict[str, Any]]]:
         if item is None:
             return []
-        body = item.body("completed")
+        body = item.body("incomplete" if cut else "completed")
         done.append(body)
         if item.channel is Channel.REASONING:
             told = [

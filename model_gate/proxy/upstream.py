@@ -26,6 +26,8 @@ SILENCE_S = 120.0
 """Between two octets of an answer; prompts are read in silence."""
 _KNOWN_ENGINES = frozenset({"vllm", "sglang", "lethe"})
 """Owners of models whose engine continues a chat's last message when it is asked to."""
+_COUNTING_ENGINES = frozenset({"vllm", "sglang"})
+"""Those that count in every chunk when they are asked to."""
 
 
 class Upstream:
@@ -37,7 +39,7 @@ class Upstream:
         *,
         api_key: str | None = None,
         silence_s: float = SILENCE_S,
-        connections: int = 1024,
+        connections: int = 2048,
     ) -> None:
         """Prepare; nothing is asked yet.
 
@@ -45,7 +47,7 @@ class Upstream:
             url: of the engine, with or without ``/v1``.
             api_key: the engine's own.
             silence_s: seconds between two octets of an answer at most.
-            connections: at most.
+            connections: at most; an answer that is cut may take a second one.
 
         Raises:
             InputError: no http or https URL.
@@ -63,12 +65,12 @@ class Upstream:
             headers["Authorization"] = f"Bearer {api_key}"
         self._client = httpx.AsyncClient(
             headers=headers,
-            timeout=httpx.Timeout(silence_s, connect=CONNECT_S),
+            timeout=httpx.Timeout(silence_s, connect=CONNECT_S, pool=CONNECT_S),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=64),
             follow_redirects=False,
             trust_env=False,
         )
-        self._continues: bool | None = None
+        self._owners: frozenset[str] | None = None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -112,13 +114,19 @@ class Upstream:
 
     async def continues_chats(self) -> bool:
         """Whether the engine is known to go on with a message that is not finished."""
-        if self._continues is None:
+        return bool(await self._known_owners() & _KNOWN_ENGINES)
+
+    async def counts_as_it_goes(self) -> bool:
+        """Whether the engine is known to count tokens in every chunk when it is asked to."""
+        return bool(await self._known_owners() & _COUNTING_ENGINES)
+
+    async def _known_owners(self) -> frozenset[str]:
+        if self._owners is None:
             try:
-                owners = {one.get("owned_by") for one in await self.models()}
+                self._owners = frozenset(str(one.get("owned_by")) for one in await self.models())
             except ApiError:
-                return False
-            self._continues = bool(owners & _KNOWN_ENGINES)
-        return self._continues
+                return frozenset()
+        return self._owners
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         url = self._base.copy_with(path=self._base.path.rstrip("/") + path)

@@ -132,6 +132,7 @@ class Engine:
             "model": "fake",
             "system_fingerprint": "fp_engine",
         }
+        counts = (body.get("stream_options") or {}).get("continuous_usage_stats")
         deltas = {n: list(self.script.choices.get(n, self.script.deltas)) for n in range(count)}
         finish = self.script.finish_reason
         if self._goes_on(body):
@@ -149,7 +150,10 @@ class Engine:
         for step in range(max(map(len, deltas.values()), default=0)):
             for number, some in deltas.items():
                 if step < len(some):
-                    yield {**head, "choices": [self._choice(number, some[step], None, chat)]}
+                    told = {"choices": [self._choice(number, some[step], None, chat)]}
+                    if counts:
+                        told["usage"] = {"prompt_tokens": 7, "completion_tokens": step + 1}
+                    yield {**head, **told}
         for number in deltas:
             yield {
                 **head,

@@ -145,7 +145,8 @@ def test_a_reader_who_does_not_read(http: httpx.Client, broken: FailingEngine) -
 SLOW = 24
 
 
-def test_slow_hashes_of_one_stream_do_not_stop_another() -> None:
+@pytest.mark.parametrize("name", ["content", "reasoning_content"])
+def test_slow_hashes_of_one_stream_do_not_stop_another(name: str) -> None:
     """One says many addresses, each a slow hash; while it is still at it the other begins and ends."""
     bundle = Bundle.build([("email", ADDRESS)], release="2026.2.0")
     said = [f"Write to a{number}@example.org or not. " for number in range(SLOW)]
@@ -155,8 +156,8 @@ def test_slow_hashes_of_one_stream_do_not_stop_another() -> None:
             return well(talk)
         talk.begin()
         for text in (*said, f"And to {ADDRESS}."):
-            talk.say(text)
-        talk.say("", "stop")
+            talk.event({"choices": [{"index": 0, "delta": {name: text}}]})
+        talk.say("Well.", "stop")  # thoughts end here, while they are still looked at
         return talk.done()
 
     with failing_engine() as made, proxy_of(made.url, Guard(bundle)) as http:
@@ -170,8 +171,9 @@ def test_slow_hashes_of_one_stream_do_not_stop_another() -> None:
             # The long one has not come to its end: its hashes are still being computed.
             assert under_way(http)
             read += lines
-        text = joined("\n".join(read))
-        assert text == "".join(said) + "And to [email removed]."
+        told = "\n".join(read)
+        text = joined(told, name=name) + (joined(told) if name != "content" else "")
+        assert text == "".join(said) + "And to [email removed].Well."
 
 
 def test_keys(broken: FailingEngine, proxy_bundle: Bundle) -> None:
@@ -228,6 +230,32 @@ def test_a_bundle_that_expires(shared_engine: Engine, path: Path) -> None:
                 assert found.json()["error"]["code"] == "filter_not_in_force"
         assert http.get("/health").status_code == 503
         assert shared_engine.requests == []
+
+
+def test_a_bundle_that_expires_midway(broken: FailingEngine, path: Path) -> None:
+    """An answer that goes on for long ends too."""
+    now = [datetime(2026, 8, 3, 12, tzinfo=UTC)]
+    guard = Guard.open(path, allow_testing=True, clock=lambda: now[0])
+
+    def behave(talk: Talk) -> None:
+        talk.begin()
+        for _ in range(100):
+            talk.say("There is more. ")
+            if talk.left.wait(0.05):
+                return
+        talk.say("", "stop")
+        talk.done()
+
+    broken.behave = behave
+    with (
+        proxy_of(broken.url, guard) as http,
+        http.stream("POST", CHAT, json=asked(stream=True)) as answer,
+    ):
+        lines = (line for line in answer.iter_lines() if line)
+        assert any("There" in line for line in lines)
+        now[0] += timedelta(days=800)
+        *_, last = lines
+        assert json.loads(last[5:])["error"]["code"] == "filter_not_in_force"
 
 
 def test_a_newer_bundle_and_a_damaged_one(shared_engine: Engine, path: Path) -> None:

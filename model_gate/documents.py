@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from filter import OutputFilter
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_AS_WRITTEN: dict[str, Any] = {"object_pairs_hook": list, "parse_float": str, "parse_int": str}
+"""Reads a key that stands twice twice, and numbers as they are written: 4E-400 is not 0."""
 _SHORT = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
@@ -51,7 +53,7 @@ def removed_from_text(output_filter: OutputFilter, text: str) -> Counter[str]:
     What is no JSON is looked at as it stands, and with its escapes read.
     """
     try:
-        return removed_from(output_filter, json.loads(text, object_pairs_hook=list))
+        return removed_from(output_filter, json.loads(text, **_AS_WRITTEN))
     except (ValueError, RecursionError):
         return removed_from(output_filter, [text]) or removed_from(output_filter, unescaped(text))
 
@@ -63,7 +65,7 @@ def removed_from_calls(
     read: list[object] = []
     for name, arguments in calls:
         try:
-            read.append((name, json.loads(arguments, object_pairs_hook=list)))
+            read.append((name, json.loads(arguments, **_AS_WRITTEN)))
         except (ValueError, RecursionError):
             read.append((name, [arguments]))
             if removed := removed_from(output_filter, unescaped(arguments)):

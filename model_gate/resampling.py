@@ -204,6 +204,9 @@ class Resampling:
         text = self._text[start - self._base : end - self._base]
         self._stretch.kinds.update((kind, *(RECOGNISED if kind in PHRASES else ())))
         self._stretch.values[fold(text)] = kind
+        if kind is IdentifierKind.EMAIL and (local := fold(text.partition("@")[0])):
+            # It says who, however long the domain is.
+            self._stretch.values[local] = kind
         self._stretch.tries += 1
         self.back = Back(start, text)
 

@@ -292,6 +292,9 @@ class GatedSequence:
                 self._give(self._channel, said)
             return
         changed, removed = redacted_text(output_filter, text)
+        if self._speech.removed and not removed:
+            # Listed only together with what the reader has already.
+            changed, removed = "", self._speech.removed
         self.removed += removed
         if removed and self._policy.mode is Mode.REFUSE:
             self._ended = CONTENT_FILTER

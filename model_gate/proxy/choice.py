@@ -222,6 +222,9 @@ class Choice:
             return
         if not self._speech.ended and _is_json(text):
             said, removed = redacted_text(output_filter, text)
+            if self._speech.removed and not removed:
+                # Listed only together with what the reader has already.
+                said, removed = "", self._speech.removed
             if removed and self.refuses:
                 self.finish_reason, said = CONTENT_FILTER, ""
         else:

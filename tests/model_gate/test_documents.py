@@ -116,3 +116,13 @@ def test_depth_is_no_way_around(listing: OutputFilter) -> None:
 )
 def test_escapes(text: str, read: str) -> None:
     assert unescaped(text) == read
+
+
+@pytest.mark.parametrize("number", ["41446681800E-400", "41446681800e0", "41446681800.0"])
+def test_numbers_are_read_as_they_are_written(listing: OutputFilter, number: str) -> None:
+    from model_gate.documents import removed_from_calls
+
+    changed, removed = redacted_text(listing, f'{{"n": {number}}}')
+    assert removed
+    assert "41446681800" not in changed
+    assert removed_from_calls(listing, [("dial", f'{{"n": {number}}}')])

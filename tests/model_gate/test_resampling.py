@@ -242,3 +242,14 @@ def test_whatever_a_model_says(
 @given(text=st.text(st.sampled_from("ab @.+4\n"), max_size=60), size=st.integers(1, 7))
 def test_what_loses_nothing_is_what_was_said(listing: OutputFilter, text: str, size: int) -> None:
     assert Talk(listing, lambda prefix, _: text[len(prefix) :], size=size).run() == text
+
+
+def test_the_first_part_of_an_address_alone_does_not_take_its_place() -> None:
+    bundle = Bundle.build(
+        [("email", "jane.doe@bundesverwaltung.admin.example")], release="2026.2.0", kdf="testing"
+    )
+    first = "Write to jane.doe@bundesverwaltung.admin.example today. Bye."
+    talk = Talk(
+        OutputFilter(bundle), instead(first, "Write to jane.doe at her office. Bye."), tries=2
+    )
+    assert "doe" not in talk.run()

@@ -236,3 +236,10 @@ def test_usage_counts_what_was_said(listing: OutputFilter, tokenizer: object) ->
     talk = Scripted(tokenizer, listing, "One. Two.", stop=["Two"])
     assert talk.run().completion_tokens is None
     assert talk.said() == "One. "
+
+
+def test_json_continues_what_the_reader_has(listing: OutputFilter, tokenizer: object) -> None:
+    talk = Scripted(tokenizer, listing, "1800", json_whole=True, contexts=("+41 44 668 ",))
+    sequence = talk.run()
+    assert talk.said() == ""
+    assert sequence.removed

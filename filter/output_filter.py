@@ -83,9 +83,16 @@ class OutputFilter:
         context = context[-CONTEXT:]
         return self._redact([context + text], [len(context)])[0]
 
-    def redact_batch(self, texts: Sequence[str]) -> list[Redaction]:
-        """The same for many texts; a slow hash is computed once for all of them."""
-        return self._redact(list(texts), [0] * len(texts))
+    def redact_batch(
+        self, texts: Sequence[str], contexts: Sequence[str] | None = None
+    ) -> list[Redaction]:
+        """The same for many texts; a slow hash is computed once for all of them.
+
+        ``contexts`` has what stands before each, as in `redact`.
+        """
+        before = [""] * len(texts) if contexts is None else [c[-CONTEXT:] for c in contexts]
+        joined = [context + text for context, text in zip(before, texts, strict=True)]
+        return self._redact(joined, [len(context) for context in before])
 
     def within(self, slow_hashes: int) -> OutputFilter:
         """The same filter with another budget."""

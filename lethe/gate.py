@@ -38,7 +38,7 @@ OnNamed = Annotated[
     typer.Option(help="answer, redact or refuse: what happens to a prompt with a listed name."),
 ]
 NamedPerHour = Annotated[
-    int, typer.Option(help="Listed names that one client's prompts may hit in an hour.")
+    int, typer.Option(help="Listed names that one client's prompts may hit in an hour.", min=1)
 ]
 FilterPolicyName = Annotated[str, typer.Option(help="standard, corpus or frugal.")]
 KeyFile = Annotated[
@@ -212,7 +212,7 @@ def generate(
 
     lethe gate generate --model swiss-ai/Apertus-8B-2509 --bundle filter.safetensors --prompt "In Basel"
     """
-    guard = _guard(bundle, mode, on_named_prompt, 0, filter_policy)
+    guard = _guard(bundle, mode, on_named_prompt, 1, filter_policy)
     with extra("gate"):
         from model_gate.model import GatedModel
         from model_gate.sampling import Sampling

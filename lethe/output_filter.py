@@ -320,6 +320,10 @@ def _health(url: str) -> dict[str, bool]:
             with urlopen(page, timeout=30) as answer:  # noqa: S310 -- the scheme was looked at
                 octets = answer.read(1 << 20)
         except URLError as error:
+            if getattr(error, "code", None) == 401:
+                raise InputError(
+                    f"{page} asks for a key: start the gate with --open-health to have it tested."
+                ) from None
             octets = error.read(1 << 20) if hasattr(error, "read") else b""
         canaries = json.loads(octets)["canaries"]
         return {str(name): stopped is True for name, stopped in canaries.items()}

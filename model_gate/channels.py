@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from model_gate.documents import removed_from_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from filter import OutputFilter
 
 
@@ -58,13 +60,15 @@ class Calls(NamedTuple):
     """What it would say that must not be said; then there are no calls."""
 
 
-def read_calls(output_filter: OutputFilter, text: str) -> Calls | None:
+def read_calls(
+    output_filter: OutputFilter, text: str, contexts: Sequence[str] = ()
+) -> Calls | None:
     """Read tool calls, all of them or none; `None` where the text is not of that form.
 
     A listed identifier anywhere in them, names and keys included, ends the answer: a tool that is
-    called with a marker would do the wrong thing.
+    called with a marker would do the wrong thing. ``contexts`` as in `documents.removed_from`.
     """
-    removed = removed_from_text(output_filter, text)
+    removed = removed_from_text(output_filter, text, contexts)
     if removed:
         return Calls((), removed)
     try:

@@ -60,6 +60,11 @@ def load(path: str | Path, device: str = "auto", dtype: str = "auto") -> Checkpo
     if Path(name).exists() or name.startswith((".", "/", "~")):
         _check_folder(Path(name).expanduser())
         name = str(Path(name).expanduser())
+    elif name.count("/") != 1:
+        raise CheckpointError(
+            f"There is no folder {name}: name one that holds an Apertus checkpoint, or one on a hub "
+            "as owner/name."
+        )
     else:
         _check_config(_config_of(name), name)
     # Code that comes with a checkpoint is never run, nor is anybody asked whether it may.

@@ -20,46 +20,65 @@ if TYPE_CHECKING:
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _AS_WRITTEN: dict[str, Any] = {"object_pairs_hook": list, "parse_float": str, "parse_int": str}
 """Reads a key that stands twice twice, and numbers as they are written: 4E-400 is not 0."""
+_SEAM = 512
+"""Characters of a context that are looked at: an identifier has at most 128 letters."""
 _SHORT = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
-def removed_from(output_filter: OutputFilter, document: object) -> Counter[str]:
+def removed_from(
+    output_filter: OutputFilter, document: object, contexts: Sequence[str] = ()
+) -> Counter[str]:
     """What a JSON value would lose, by kind.
 
     Args:
         output_filter: the filter.
         document: what `json.loads` gives: dicts (or lists of pairs, as tuples), lists, strings,
             numbers, Booleans, None.
+        contexts: what the reader may have before it, each of which any of its texts may continue.
     """
     leaves = list(_leaves(document))
     texts = [text for text, _ in leaves]
-    found = _removed(output_filter, texts)
-    if found or len(leaves) < 2:
-        return found
     values = [text for text, is_key in leaves if not is_key]
     several = [some for some in (texts, values) if len(some) > 1]
-    return _removed(output_filter, [b.join(some) for some in several for b in ("", " ")])
+    joined = [between.join(some) for some in several for between in ("", " ")]
+    for looked_at in (texts, joined):
+        if found := _removed(output_filter, looked_at, contexts):
+            return found
+    return Counter()
 
 
-def _removed(output_filter: OutputFilter, texts: list[str]) -> Counter[str]:
-    return Counter(
-        str(match.kind) for said in output_filter.redact_batch(texts) for match in said.matches
-    )
+def _removed(
+    output_filter: OutputFilter, texts: list[str], contexts: Sequence[str]
+) -> Counter[str]:
+    """What these texts lose by themselves; else what they lose behind a context."""
+    for context in ("", *(context[-_SEAM:] for context in contexts)):
+        found = Counter(
+            str(match.kind)
+            for said in output_filter.redact_batch(texts, [context] * len(texts))
+            for match in said.matches
+        )
+        if found:
+            return found
+    return Counter()
 
 
-def removed_from_text(output_filter: OutputFilter, text: str) -> Counter[str]:
+def removed_from_text(
+    output_filter: OutputFilter, text: str, contexts: Sequence[str] = ()
+) -> Counter[str]:
     """The same for JSON text, a key that stands twice included.
 
     What is no JSON is looked at as it stands, and with its escapes read.
     """
     try:
-        return removed_from(output_filter, json.loads(text, **_AS_WRITTEN))
+        return removed_from(output_filter, json.loads(text, **_AS_WRITTEN), contexts)
     except (ValueError, RecursionError):
-        return removed_from(output_filter, [text]) or removed_from(output_filter, unescaped(text))
+        return removed_from(output_filter, [text], contexts) or removed_from(
+            output_filter, unescaped(text), contexts
+        )
 
 
 def removed_from_calls(
-    output_filter: OutputFilter, calls: Sequence[tuple[str, str]]
+    output_filter: OutputFilter, calls: Sequence[tuple[str, str]], contexts: Sequence[str] = ()
 ) -> Counter[str]:
     """What tool calls would lose: names and arguments (JSON texts), apart and all of them joined."""
     read: list[object] = []
@@ -68,9 +87,9 @@ def removed_from_calls(
             read.append((name, json.loads(arguments, **_AS_WRITTEN)))
         except (ValueError, RecursionError):
             read.append((name, [arguments]))
-            if removed := removed_from(output_filter, unescaped(arguments)):
+            if removed := removed_from(output_filter, unescaped(arguments), contexts):
                 return removed
-    return removed_from(output_filter, read)
+    return removed_from(output_filter, read, contexts)
 
 
 def redacted_text(output_filter: OutputFilter, text: str) -> tuple[str, Counter[str]]:

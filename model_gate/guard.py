@@ -133,7 +133,22 @@ class Guard:
                     f"{old.release}: the latter stays in force."
                 )
                 return False
-            self._filter = OutputFilter(bundle, self.policy.filter)
+            try:
+                new = OutputFilter(bundle, self.policy.filter)
+                canaries = self._tried(new)
+            except Exception as error:  # noqa: BLE001 -- nothing untried comes into force
+                self._problem = (
+                    f"Release {bundle.release} could not be tried ({type(error).__name__}): "
+                    f"{old.release} stays in force."
+                )
+                return False
+            if not all(canaries.values()):
+                self._problem = (
+                    f"Release {bundle.release} does not stop its canaries: {old.release} stays in "
+                    "force."
+                )
+                return False
+            self._filter, self._canaries = new, canaries
             self._problem = ""
         return True
 
@@ -147,11 +162,19 @@ class Guard:
 
         It takes a slow hash for each of them, so call it once a minute, and not in an event loop.
         """
-        output_filter = self._filter
+        try:
+            self._canaries = self._tried(self._filter)
+        except BaseException:
+            # Not known to hold: nothing is generated until it is.
+            kinds = {str(canary.kind) for canary in self._filter.bundle.canaries}
+            self._canaries = dict.fromkeys(kinds, False)
+            raise
+        return dict(self._canaries)
+
+    def _tried(self, output_filter: OutputFilter) -> dict[str, bool]:
         results = probe(output_filter.bundle, self.policy.filter)
         wanted = output_filter.policy.kinds
-        self._canaries = {kind: held for kind, held in results.items() if kind in wanted}
-        return dict(self._canaries)
+        return {kind: held for kind, held in results.items() if kind in wanted}
 
     def health(self) -> Health:
         """How the filter stands; no slow work."""

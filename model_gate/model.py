@@ -239,8 +239,15 @@ class GatedModel:
             NamedPromptRefused, BundleExpired, FilterFailed, InputError: as `generate`.
         """
         if isinstance(prompt, str):
-            return hear(self.guard, [Turn("user", prompt)], continues=True)
-        return hear(self.guard, [_turn(message) for message in prompt], continues=continues)
+            turns, continues = [Turn("user", prompt)], True
+        else:
+            turns = [_turn(message) for message in prompt]
+        for turn in turns:
+            try:
+                turn.text.encode()
+            except UnicodeEncodeError:
+                raise InputError("The prompt is not Unicode text: give it as UTF-8.") from None
+        return hear(self.guard, turns, continues=continues)
 
     def encode(
         self,

@@ -66,7 +66,9 @@ class GatePolicy:
                 object.__setattr__(self, name, names(getattr(self, name)))
             except ValueError:
                 raise InputError(f"{name} must be one of {', '.join(names)}.") from None
-        for name in ("named_prompts_per_hour", "exempt_at_most", "tries", "look_ahead"):
+        if self.named_prompts_per_hour < 1:
+            raise InputError("named_prompts_per_hour must be 1 or more: with 0 nobody is answered.")
+        for name in ("exempt_at_most", "tries", "look_ahead"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} cannot be negative: give 0 or more.")
         if self.filter.generic:

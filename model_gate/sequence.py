@@ -303,7 +303,7 @@ class GatedSequence:
 
     def _call(self, text: str) -> None:
         output_filter = self._hearing.output_filter
-        found = read_calls(output_filter, text)
+        found = read_calls(output_filter, text, self._contexts())
         if found is None:
             # Not a call after all: text like any other, which may end anywhere.
             speech = Speech(output_filter, self._policy, contexts=self._contexts(), stop=self._stop)

@@ -73,16 +73,20 @@ class Choice:
         self._speech = self._open(Channel.CONTENT)
 
     def _open(self, channel: Channel) -> Speech:
-        said = [self._texts[one] for one in Channel if self._texts.get(one)]
         self._channel = channel
         self._speech = Speech(
             self._hearing.output_filter,
             self._policy,
-            contexts=(*said, *self._hearing.contexts),
+            contexts=self._contexts(),
             stop=self._stop if channel is Channel.CONTENT else (),
             background=self._background,
         )
         return self._speech
+
+    def _contexts(self) -> tuple[str, ...]:
+        """What a text that begins now may continue."""
+        said = (self._texts[one] for one in Channel if self._texts.get(one))
+        return (*said, *self._hearing.contexts)
 
     @property
     def ended(self) -> bool:
@@ -247,7 +251,9 @@ class Choice:
     def _finish_calls(self) -> list[Piece]:
         calls = [self._calls[index] for index in sorted(self._calls)]
         removed = removed_from_calls(
-            self._hearing.output_filter, [(call["name"], call["arguments"]) for call in calls]
+            self._hearing.output_filter,
+            [(call["name"], call["arguments"]) for call in calls],
+            self._contexts(),
         )
         self.removed += removed
         if removed:

@@ -78,6 +78,8 @@ class Engine:
         self._active: dict[int, Choice] = {}
         """By the id of their sequence; the thread's alone."""
         self._left: list[Choice] = []
+        self._joining: deque[Choice] = deque()
+        """Out of the queue, not yet in the loop; the thread's alone."""
         self._wake = threading.Condition()
         self._closed: ApiError | None = None
         self._failed = False
@@ -170,13 +172,15 @@ class Engine:
                 self._wake.wait(_LOOK_AT_GUARD_S)
             left, self._left = self._left, []
             free = self._decoder.free
-            joining = [self._queue.popleft() for _ in range(min(free, len(self._queue)))]
+            while self._queue and len(self._joining) < free:
+                self._joining.append(self._queue.popleft())
         for choice in left:
             if self._active.pop(id(choice.sequence), None) is not None:
                 self._decoder.remove(choice.sequence)
-        for choice in joining:
-            if not choice.gone:
-                self._admit(choice)
+        while self._joining:
+            if not self._joining[0].gone:
+                self._admit(self._joining[0])
+            self._joining.popleft()
         if not self._active:
             return
         done = self._decoder.step()
@@ -261,7 +265,8 @@ class Engine:
     def _end_all(self, error: ApiError) -> None:
         """End what is under way or waits; the decoder may be in any state."""
         with self._wake:
-            waiting = list(self._queue)
+            waiting = [*self._joining, *self._queue]
+            self._joining.clear()
             self._queue.clear()
         active = list(self._active.values())
         self._active.clear()

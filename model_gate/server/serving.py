@@ -60,7 +60,7 @@ def serve(path: Path | str, guard: Guard, options: Options, says: Callable[[str]
             rows=options.rows,
             context=options.context,
         )
-        name = options.name or Path(path).name
+        name = options.name or Path(path).expanduser().resolve().name
         server = Server(
             model,
             name=name,

@@ -25,7 +25,7 @@ from lethe.bundle import KEY
 
 HTML = {"accept": "text/html"}
 HERE = HTML | {"sec-fetch-site": "same-origin"}
-SIGNS = """<img src=x onerror=alert(1)>"'{{7*7}}&lt;"""
+SIGNS = """<img src=x onerror=alert(1)>"'{{7654321*7}}&lt;"""
 PUBLIC = (
     "/",
     "/request",
@@ -966,7 +966,7 @@ def test_what_people_write_is_never_markup(pages: Any, browser: Any) -> None:
         page = Page(answer.text)
         assert page.all("img") == []
         assert not any("onerror" in attributes for _, attributes in page.tags)
-        assert "49" not in page.text.replace(str(receipt.request_id), "") or "7*7" in page.text
+        assert "53580247" not in page.text
 
 
 @pytest.mark.parametrize(

@@ -126,3 +126,14 @@ def test_numbers_are_read_as_they_are_written(listing: OutputFilter, number: str
     assert removed
     assert "41446681800" not in changed
     assert removed_from_calls(listing, [("dial", f'{{"n": {number}}}')])
+
+
+def test_what_a_reader_has_already_counts(listing: OutputFilter) -> None:
+    from model_gate.documents import removed_from_calls
+
+    calls = [("send", '{"to": "meier@example.org"}')]
+    assert not removed_from_calls(listing, calls)
+    assert not removed_from_calls(listing, calls, ("Something else. ",))
+    assert removed_from_calls(listing, calls, ("x", "Her mail is jane.doe-"))
+    # What stands whole in a context is not said again by what follows it.
+    assert not removed_from_calls(listing, [("send", '{"n": 1}')], (f"It is {ADDRESS}, ",))

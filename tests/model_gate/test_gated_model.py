@@ -318,6 +318,9 @@ def test_what_cannot_be_used_says_so(plain: GatedModel) -> None:
     for prompts in ([], 5, [{"content": "no role"}], [{"role": "user", "content": 5}]):
         with pytest.raises(InputError):
             plain.generate(prompts)  # type: ignore[arg-type]
+    for broken in ("\ud800", [{"role": "user", "content": "\udfff"}]):
+        with pytest.raises(InputError, match="UTF-8"):
+            plain.generate(broken)
     with pytest.raises(InputError, match="max_new_tokens"):
         plain.generate("a", max_tokens=5)
     with pytest.raises(InputError):

@@ -168,10 +168,34 @@ def test_a_file_that_is_overwritten_in_place_does_not_change_the_filter(path: Pa
         {"mode": "block"},
         {"on_named_prompt": "ignore"},
         {"tries": -1},
+        {"named_prompts_per_hour": 0},
         {"filter": FilterPolicy(generic=frozenset({IdentifierKind.EMAIL}))},
     ],
-    ids=["mode", "named", "tries", "generic"],
+    ids=["mode", "named", "tries", "per hour", "generic"],
 )
 def test_policies_that_could_not_work(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError):
         GatePolicy(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_newer_release_is_tried_before_it_comes_into_force(path: Path) -> None:
+    """One that lets a canary through, or cannot be tried, leaves the old one where it is."""
+    exempt = frozenset({c for c in built().canaries if c.kind == "phone"})
+    guard = opened(path)
+    guard.policy = GatePolicy(filter=FilterPolicy(exempt=exempt))
+    built("2026.2.1").write(path)
+    assert guard.refresh() is False
+    assert guard.release == "2026.2.0"
+    assert "canaries" in guard.health().problems[0]
+    guard.in_force()
+
+
+def test_canaries_that_cannot_be_tried_stop_everything(path: Path) -> None:
+    guard = opened(path)
+    guard.probe()
+    guard.policy = None  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        guard.probe()
+    assert not guard.health().holds
+    with pytest.raises(FilterFailed):
+        guard.in_force()

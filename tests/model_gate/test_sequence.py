@@ -243,3 +243,14 @@ def test_json_continues_what_the_reader_has(listing: OutputFilter, tokenizer: ob
     sequence = talk.run()
     assert talk.said() == ""
     assert sequence.removed
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_halves_in_content_and_a_tool_call(
+    listing: OutputFilter, tokenizer: object, mode: Mode
+) -> None:
+    text = f"Her mail is contact-{CALL.format('hs77@example.org')}"
+    talk = Scripted(tokenizer, listing, text, policy=GatePolicy(mode=mode))
+    sequence = talk.run()
+    assert sequence.calls == []
+    assert sequence.finish_reason == "content_filter"

@@ -91,11 +91,17 @@ class Paced:
         self.stands = threading.Semaphore(0)
         """Released whenever a step stands still."""
         self.fails = False
+        self.admits = True
         self.removed = 0
         """Sequences that were taken out before their end."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._decoder, name)
+
+    def admit(self, sequence: Any) -> None:
+        if not self.admits:
+            raise ValueError("jane.doe@example.org")
+        self._decoder.admit(sequence)
 
     def remove(self, sequence: Any) -> None:
         self.removed += 1

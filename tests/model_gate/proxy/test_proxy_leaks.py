@@ -426,3 +426,14 @@ def test_named_prompts(proxy_bundle: Bundle) -> None:
             assert found.json()["error"]["code"] == "content_filter"
             assert NAME not in found.text
             assert len(made.requests) == before
+
+
+def test_halves_in_content_and_a_tool_call(gate: Proxied) -> None:
+    deltas = [
+        {"content": f"Her mail is {ADDRESS[:8]}"},
+        *call("mail", json.dumps({"to": ADDRESS[8:]})),
+    ]
+    gate.engine.script = Script(deltas, finish_reason="tool_calls")
+    said = gate.through(CHAT, asked(stream=True))
+    assert reason(said) == "content_filter"
+    assert ADDRESS[8:] not in said

@@ -113,6 +113,16 @@ def test_a_failure_of_the_engine_ends_every_answer_with_an_error(loaded: Any, pe
         assert served.http.get("/livez").status_code == 503
 
 
+def test_a_failure_while_answers_join_leaves_none_without_an_end(loaded: Any, people: Any) -> None:
+    model = behind(loaded, loaded.guard, rows=2)
+    with serving(model) as served:
+        model.paced.admits = False
+        with pytest.raises(openai.InternalServerError) as raised:
+            served.chat(people.ask(people.free), n=2, timeout=20)
+        assert raised.value.status_code == 500
+        assert served.http.get("/livez").status_code == 503
+
+
 def test_a_newer_release_comes_into_force_under_load(
     loaded: Any, people: Any, tmp_path: Path
 ) -> None:

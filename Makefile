@@ -39,7 +39,7 @@ check: $(VENV)/.dev  ## Linters, types, arrows
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev  ## Tests, several files at a time
-	$(BIN)/python -m pytest -m 'not soak' -n logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -m 'not soak' -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 $(VENV)-compat/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)-compat

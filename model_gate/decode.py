@@ -2,20 +2,21 @@
 
 The order within a step lets the filter's work overlap the model's: while the model computes step
 t+1, the tokens of step t are read. So a sequence that has to go back, or is at its end, has cost
-one row of one forward.
+one row of one forward. A GPU computes beside by itself; on a processor a thread reads while the
+output embedding, the largest product of a forward, is multiplied, which does not need Python.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from transformers import DynamicCache
 
 from filter.errors import InputError
+from model_gate.beside import Beside
 from model_gate.cache import SlotCache
 from model_gate.errors import PromptTooLong
 from model_gate.sampling import Drawing, Sampler, Sampling
@@ -27,9 +28,6 @@ PREFILL = 2048
 """Tokens of a prompt that are read at once; between two such chunks the others go on."""
 SHORTEST = 512
 """A shorter chunk counts as if it had so many: a forward costs something whatever it reads."""
-THREADED_FROM = 64
-"""Rows from which tokens are read in another thread where the model itself blocks this one: with
-fewer, handing Python over between the threads costs more than is hidden."""
 
 
 class Rewind(NamedTuple):
@@ -132,8 +130,8 @@ class Decoder:
         """In the order of the cache's rows."""
         self._drawn: list[tuple[_Row, int]] = []
         """Tokens that are still to be read by their sequences."""
-        self._thread = ThreadPoolExecutor(1, "gate")
-        """Starts when it is first used."""
+        self._output = _output_embedding(model) if self._device.type == "cpu" else None
+        self._beside = Beside()
 
     @property
     def active(self) -> int:
@@ -236,15 +234,17 @@ class Decoder:
                     len(rows), self._vocabulary, dtype=self._dtype, device=self._device
                 )
             return self._forward(rows)
-        if self._device.type != "cpu" or len(pushed) < THREADED_FROM:
+        if self._output is None:
             logits = self._forward(rows)
-            backs = _pushed(pushed)
-        else:
-            reading = self._thread.submit(_pushed, pushed)
-            try:
-                logits = self._forward(rows)
-            finally:
-                backs = reading.result()
+            self._take_back(_pushed(pushed))
+            return logits
+        reading = self._beside.later(lambda: _pushed(pushed))
+        hook = self._output.register_forward_pre_hook(reading.start)
+        try:
+            logits = self._forward(rows)
+        finally:
+            hook.remove()
+            backs = reading.result()
         self._take_back(backs)
         return logits
 
@@ -295,6 +295,12 @@ class Decoder:
         if last is not row:
             self._active[at] = last
         self._drawn = [pair for pair in self._drawn if pair[0] is not row]
+
+
+def _output_embedding(model: Any) -> torch.nn.Module | None:
+    """The module that makes logits."""
+    found = getattr(model, "get_output_embeddings", lambda: None)()
+    return found if isinstance(found, torch.nn.Module) else None
 
 
 def _pushed(drawn_tokens: list[tuple[_Row, int]]) -> list[tuple[_Row, Rewind]]:

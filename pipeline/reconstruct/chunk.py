@@ -29,7 +29,7 @@ class Decisions:
     """Index into ``refusals``, or `pipeline.optout.verdicts.KEEP`."""
     refusals: list[Refusal]
     dropped_by: dict[int, str] = field(default_factory=dict)
-    """Rows that a stock filter dropped after the policy had kept them, with its name."""
+    """Rows that a stage or a stock filter dropped after the policy had kept them, with its name."""
 
 
 @dataclass(slots=True)
@@ -53,3 +53,17 @@ class Chunk:
     replaced: Counter[str] = field(default_factory=Counter)
     """Markers put into the surviving texts, by kind."""
     documents_scrubbed: int = 0
+
+    def keep(self, stays: npt.NDArray[np.bool_], reason: str) -> None:
+        """Let go of the surviving rows that do not stay, after the policy has kept them.
+
+        ``stays`` has one truth value for each row of the table. The ledger gives the reason as their
+        signal: the name of the stage.
+        """
+        assert self.decisions is not None
+        if stays.all():
+            return
+        gone = self.survivors[~stays].tolist()
+        self.decisions.dropped_by.update(dict.fromkeys(gone, reason))
+        self.table = self.table.filter(pa.array(stays))
+        self.survivors = self.survivors[stays]

@@ -27,10 +27,8 @@ from pipeline.reconstruct.pii import MODES
 from pipeline.reconstruct.progress import Progress, marks_for, shown
 from pipeline.reconstruct.recipes import Recipe
 from pipeline.reconstruct.recipes import recipe as named_recipe
-from pipeline.reconstruct.steps.decide import ApplyPolicy
-from pipeline.reconstruct.steps.documents import between
+from pipeline.reconstruct.stages import Plan, steps_of
 from pipeline.reconstruct.steps.read import ReadChunks
-from pipeline.reconstruct.steps.scrub import ScrubText
 from pipeline.reconstruct.steps.write import DATA, LEDGER, REMOVED, STATE, WriteChunks
 
 if TYPE_CHECKING:
@@ -98,7 +96,9 @@ def run(
         total = sum(f.rows for f in files)
         with marks_for(target) as marks, shown(progress, marks, before, total):
             FilesExecutor(
-                _pipeline(recipe, folder, files, opened, target, options, steps, marks, listed),
+                _pipeline(
+                    Plan(recipe, opened, options, listed), folder, files, target, steps, marks
+                ),
                 tasks=len(files),
                 workers=max(1, min(workers, len(files))),
                 logging_dir=f"{target.root}/logs",
@@ -111,27 +111,18 @@ def run(
 
 
 def _pipeline(
-    recipe: Recipe,
+    plan: Plan,
     folder: Folder,
     files: list[InputFile],
-    policy: OptOutPolicy,
     out: Folder,
-    options: Options,
-    steps: Sequence[PipelineStep],
+    stock: Sequence[PipelineStep],
     marks: Path,
-    listed: ListedPhrases | None,
 ) -> list[PipelineStep]:
-    pipeline: list[PipelineStep] = [
+    return [
         ReadChunks(folder, files, marks),
-        ApplyPolicy(policy.path.resolve(), recipe, keep_removed=options.removed != "none"),
+        *steps_of(plan, stock),
+        WriteChunks(out, plan.recipe.text, plan.policy.version),
     ]
-    if steps:
-        pipeline += between(steps, recipe.text)
-    if options.pii != "none" or listed is not None:
-        verbatim = options.removed == "verbatim"
-        pipeline.append(ScrubText(recipe.text, options.pii, listed, also_removed=not verbatim))
-    pipeline.append(WriteChunks(out, recipe.text, policy.version))
-    return pipeline
 
 
 def _check(options: Options) -> None:

@@ -25,7 +25,7 @@ ENGINE_VERSION = 1
 NAME = "manifest.json"
 _LIBRARIES = ("idna", "phonenumbers")
 """Their tables decide what is a host and what a telephone number, and change with their version."""
-_DECIDES = ("name", "dataset", "stages", "text", "id", "url", "language", "tokens")
+_DECIDES = ("name", "dataset", "stages", "text", "id", "url", "language", "tokens", "settings")
 """What of a recipe the output depends on; the rest is told to people."""
 _SAME = ("engine_version", "recipe", "options", "steps", "chunk_rows", "libraries")
 """What two manifests of one run have in common, beside policy, input and bundle."""
@@ -89,7 +89,9 @@ def manifest(
         content["bundle"] = listed.described()
     decisive = {
         **content,
-        "recipe": {field: content["recipe"][field] for field in _DECIDES},
+        "recipe": {
+            field: content["recipe"][field] for field in _DECIDES if content["recipe"][field] != {}
+        },
         "policy": header.version,
         "input": content["input"]["files"],
     }

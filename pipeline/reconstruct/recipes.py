@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -29,6 +29,8 @@ class Recipe:
     tokens: tuple[str, ...]
     upstream: str
     """What the scripts of the Apertus project do with it, in words."""
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What a stage needs to know, by its name."""
 
     def described(self) -> dict[str, Any]:
         """All fields, JSON-able."""

@@ -92,26 +92,24 @@ class PolicyCompiler:
     def add_optouts(self, path: Path) -> None:
         """Add the entries of the opt-out list (JSONL) at ``path`` that are in force."""
         try:
-            octets = path.read_bytes()
-            text = octets.decode("utf-8-sig")
+            text = path.read_bytes().decode("utf-8-sig")
         except FileNotFoundError:
             raise UnreadableFile(f"There is no opt-out list at {path}.") from None
         except (OSError, UnicodeDecodeError):
             raise UnreadableFile(
                 f"{path} cannot be read as UTF-8 text: an opt-out list is JSONL."
             ) from None
-        sha256 = hashlib.sha256(octets).hexdigest()
         for entry in optout_list.read(text.splitlines(), name=path.name):
             if not optout_list.in_force(entry, self._as_of):
                 self._counts["opt-outs: not in force"] += 1
                 continue
             self._counts["opt-outs: in force"] += 1
             if entry.scope == optout_list.Scope.DOCUMENT_ID:
-                self._documents[entry.value] = _listed(entry, sha256)
+                self._documents[entry.value] = _listed(entry)
             elif entry.scope == optout_list.Scope.DATASET:
-                self._datasets[entry.value] = _listed(entry, sha256)
+                self._datasets[entry.value] = _listed(entry)
             else:
-                self._add_entry(entry, sha256)
+                self._add_entry(entry)
 
     def add_tags(self, path: Path, out: Path) -> None:
         """Add compliance tags (id, agents) from the Parquet files at ``path``.
@@ -284,7 +282,7 @@ class PolicyCompiler:
 
     # -- opt-out list --------------------------------------------------------------------------
 
-    def _add_entry(self, entry: optout_list.OptOut, sha256: str) -> None:
+    def _add_entry(self, entry: optout_list.OptOut) -> None:
         if Signal.OPTOUT not in self._spec.signals:
             return
         target = optout_list.target(entry)
@@ -294,13 +292,13 @@ class PolicyCompiler:
         source = SourceRow(
             Signal.OPTOUT,
             OPTOUT_LIST,
-            sha256,
+            entry.sha256,
             "ok",
             [(self._everybody, [(rule.pattern, False, entry.line, text)])],
         )
         subdomains = entry.scope == optout_list.Scope.SUBDOMAINS
         source.hosts[host, subdomains] = entry.effective.isoformat()
-        self._list_sources[sha256, entry.line] = source
+        self._list_sources[entry.sha256, entry.line] = source
 
     def _all_sources(self) -> list[SourceRow]:
         files = [s for file in self._by_body.values() for s in file.sources if s.hosts]
@@ -331,12 +329,12 @@ class PolicyCompiler:
         return SourceRow(silent[0].signal, silent[0].file, "", "ok", [], hosts)
 
 
-def _listed(entry: optout_list.OptOut, sha256: str) -> dict[str, Any]:
+def _listed(entry: optout_list.OptOut) -> dict[str, Any]:
     """What a refusal says of an entry of the opt-out list."""
     return {
         "rule": f"{entry.scope} opt-out, request {entry.request_id}",
         "line": entry.line,
         "date": entry.effective.isoformat(),
         "file": OPTOUT_LIST,
-        "sha256": sha256,
+        "sha256": entry.sha256,
     }

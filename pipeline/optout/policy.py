@@ -246,7 +246,7 @@ class OptOutPolicy:
                 agents = self._named(int(masks[row]))
                 refusal = Refusal(
                     Signal.TAG, (Signal.TAG,), agents, "compliance tag of the document", None,
-                    "tags", self.header.tags["sha256"] if self.header.tags else None, None,
+                    "tags", None, None,
                 )  # fmt: skip
                 self._add(codes, [row], refusal)
 

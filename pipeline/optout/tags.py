@@ -195,6 +195,10 @@ class TagIndex:
             (b.column(0).to_numpy(), b.column(1).to_numpy()) for b in batches
         ]
 
+    def pairs(self) -> list[tuple[Keys, Masks]]:
+        """All keys with their agents' bits, in ranges of ascending keys."""
+        return self._shards
+
     def masks(self, ids: pa.Array) -> Masks:
         """For every id the bits of the agents that its tag names, 0 where it has none."""
         keys = keys_of(ids)

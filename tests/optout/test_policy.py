@@ -965,18 +965,19 @@ def test_documents_and_data_sets_are_refused_with_all_there_is_to_know(
         {"scope": "dataset", "value": "example/corpus", "effective": "2025-12-25"},
     ]
     compiled = policy(optouts=optouts)
-    listed = hashlib.sha256((compiled.path.parent / "o.jsonl").read_bytes()).hexdigest()
+    lines = (compiled.path.parent / "o.jsonl").read_bytes().splitlines()
+    listed = [hashlib.sha256(line).hexdigest() for line in lines]
     ids = pa.array(["d-1", "d-11", None, "D-1"])
     urls = pa.array(["https://a.test/", "https://a.test/", None, None])
     assert compiled.decide(ids, urls).keep.tolist() == [False, True, True, True]
     refusal = refusal_of(compiled, None, "d-1")
     assert (refusal.signal, refusal.line) == (Signal.OPTOUT, 1)
-    assert (refusal.source_hash, refusal.source_date) == (listed, "2025-12-24")
+    assert (refusal.source_hash, refusal.source_date) == (listed[0], "2025-12-24")
     assert "r-1" in refusal.rule
     found = compiled.decide(ids, urls, None, "example/corpus")
     assert not found.keep.any()
     refusal = found.refusals[found.codes[1]]
-    assert (refusal.line, refusal.source_hash, refusal.source_date) == (2, listed, "2025-12-25")
+    assert (refusal.line, refusal.source_hash, refusal.source_date) == (2, listed[1], "2025-12-25")
     for other in ("example/corpus2", "corpus", "", None):
         assert compiled.decide(ids, urls, None, other).keep.tolist() == [False, True, True, True]
 

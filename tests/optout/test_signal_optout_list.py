@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, date, datetime, timedelta
 
@@ -43,6 +44,7 @@ def test_a_line_becomes_an_entry() -> None:
         "registry",
         "r-1",
         1,
+        hashlib.sha256(line(withdrawn="2026-09-01").encode()).hexdigest(),
     )
 
 

@@ -12,6 +12,7 @@ name of a person belongs into this file, and no message here repeats what stands
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -58,6 +59,9 @@ class OptOut:
     request_id: str
     line: int
     """1-based."""
+    sha256: str
+    """Of the line's octets, white space around it left out. Not of the list: one that grows says of the
+    others what it said before."""
 
 
 REQUIRED = ("scope", "value", "effective", "origin", "request_id")
@@ -127,6 +131,7 @@ def _entry(line: str, number: int, place: _Place) -> OptOut:
         origin=given["origin"],
         request_id=given["request_id"],
         line=number,
+        sha256=hashlib.sha256(line.strip().encode()).hexdigest(),
     )
     _check_value(entry, place)
     return entry

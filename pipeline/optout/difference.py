@@ -1,0 +1,195 @@
+"""What differs between two compiled policies: whom a newer one treats in another way.
+
+A superset, cheaply: whoever is not named here has the same verdict, with the same reason, under both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filter.errors import InputError
+from filter.hosts import canonical_host
+from pipeline.optout import policy_file
+from pipeline.optout.hosts import canonical_or_empty, has_port
+from pipeline.optout.policy_file import Header
+from pipeline.optout.signals import Signal
+from pipeline.optout.tags import TagIndex, keys_of
+
+_BETWEEN = "\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Whose verdict, or its reason, may differ between two policies."""
+
+    hosts: frozenset[str] = frozenset()
+    """Canonical hosts of which some source came, went or changed."""
+    domains: frozenset[str] = frozenset()
+    """Canonical hosts of which the same is true for all that lies below them."""
+    documents: frozenset[str] = frozenset()
+    """Ids of documents that opted out, or no longer do, or of which the entry changed."""
+    tags: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    """Keys (`pipeline.optout.tags.keys_of`) of documents whose compliance tag changed, sorted."""
+    datasets: frozenset[str] = frozenset()
+    """Whole data sets, likewise."""
+    everything: str | None = None
+    """Why any document at all may be concerned; none where that is not so."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether both policies decide alike."""
+        parts = (self.hosts, self.domains, self.documents, self.datasets, self.everything)
+        return not any(parts) and not len(self.tags)
+
+    def document_keys(self) -> npt.NDArray[np.uint64]:
+        """Keys of all documents that are named by id, sorted."""
+        named = keys_of(pa.array(sorted(self.documents), pa.string()))
+        return np.union1d(named, self.tags)
+
+
+def changed(old: str | Path, new: str | Path) -> Changed:
+    """What differs between the compiled policies at two paths.
+
+    Raises:
+        UnreadableFile: one of them, or its tags, is missing or damaged.
+        WrongVersion: one was compiled in another format.
+    """
+    (one, sources), (other, others) = policy_file.read(Path(old)), policy_file.read(Path(new))
+    if one.version == other.version:
+        return Changed()
+    if one.spec != other.spec or one.agents != other.agents:
+        part = "signals and rules" if one.spec != other.spec else "agents"
+        return Changed(everything=f"the two policies have different {part}")
+    hosts, domains = _hosts(sources, others, www=bool(one.spec["www"]))
+    found = Changed(
+        hosts=hosts,
+        domains=domains,
+        documents=_entries(one.documents, other.documents),
+        datasets=_entries(one.datasets, other.datasets),
+    )
+    return replace(found, tags=_tags(one, other, Path(old), Path(new)))
+
+
+def _entries(
+    one: dict[str, dict[str, object]], other: dict[str, dict[str, object]]
+) -> frozenset[str]:
+    return frozenset(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+
+
+# -- hosts -------------------------------------------------------------------------------------
+
+
+def _hosts(old: pa.Table, new: pa.Table, *, www: bool) -> tuple[frozenset[str], frozenset[str]]:
+    """Canonical hosts with a source that only one of the two has, and those it holds below."""
+    numbers = _numbered(old, new)
+    rows = [_rows(table, number) for table, number in zip((old, new), numbers, strict=True)]
+    names: set[str] = set()
+    below: set[str] = set()
+    for one, other in (rows, rows[::-1]):
+        only = one.filter(pc.invert(pc.is_in(one["key"], value_set=other["key"])))
+        for name, subdomains in zip(
+            only["host"].to_pylist(), only["subdomains"].to_pylist(), strict=True
+        ):
+            (below if subdomains else names).add(name)
+    hosts = {host for name in names if (host := _host(name))}
+    if www:
+        hosts |= {host[4:] if host.startswith("www.") else f"www.{host}" for host in hosts}
+    return frozenset(hosts), frozenset(host for name in below if (host := _host(name)))
+
+
+def _host(name: str) -> str:
+    """The canonical host of a name as policies have them: with a port, or as it stood in a URL."""
+    canonical = canonical_or_empty(name)
+    if canonical and not has_port(canonical):
+        return canonical
+    try:
+        return canonical_host(name.rpartition(":")[0])
+    except InputError:
+        return canonical
+
+
+def _numbered(*tables: pa.Table) -> list[npt.NDArray[np.int64]]:
+    """A number for every source of each table; equal sources have equal ones."""
+    known: dict[tuple[str, ...], list[tuple[int, pa.Array]]] = {}
+    count = 0
+    found = []
+    for table in tables:
+        columns = [table[c].to_pylist() for c in ("signal", "file", "sha256", "status")]
+        rulesets = _joined(table["rulesets"])
+        numbers = np.zeros(table.num_rows, np.int64)
+        for row, key in enumerate(zip(*columns, strict=True)):
+            rules = rulesets.slice(row, 1)
+            alike = known.setdefault(key, [])
+            number = next((n for n, other in alike if rules.equals(other)), None)
+            if number is None:
+                number, count = count, count + 1
+                alike.append((number, rules))
+            numbers[row] = number
+        found.append(numbers)
+    return found
+
+
+def _rows(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
+    """One row for each host of each source: host, whether all below it, and a key of everything."""
+    hosts = _joined(table["hosts"])
+    flat = hosts.flatten()
+    owners = pa.array(numbers).take(pc.list_parent_indices(hosts))
+    name, subdomains, day = (flat.field(i) for i in range(3))
+    parts: Sequence[pa.Array] = (
+        name,
+        pc.cast(subdomains, pa.string()),
+        pc.fill_null(day, ""),
+        pc.cast(owners, pa.string()),
+    )
+    key = pc.binary_join_element_wise(*parts, _BETWEEN)
+    return pa.table({"host": name, "subdomains": subdomains, "key": key})
+
+
+def _joined(column: pa.ChunkedArray) -> pa.Array:
+    found = column.combine_chunks()
+    if isinstance(found, pa.ChunkedArray):
+        found = found.chunk(0) if found.num_chunks else pa.array([], found.type)
+    return found
+
+
+# -- tags --------------------------------------------------------------------------------------
+
+
+def _tags(one: Header, other: Header, old: Path, new: Path) -> npt.NDArray[np.uint64]:
+    """Keys whose tag only one of the two has, or has otherwise."""
+    nothing = np.zeros(0, np.uint64)
+    if Signal.TAG not in one.spec["signals"]:
+        return nothing
+    contents = [header.tags["content"] if header.tags else None for header in (one, other)]
+    if contents[0] == contents[1]:
+        return nothing
+    pairs = [
+        TagIndex(path.with_name(header.tags["file"]), header.tags).pairs() if header.tags else []
+        for header, path in ((one, old), (other, new))
+    ]
+    count = max(map(len, pairs))
+    empty = (nothing, np.zeros(0, np.int64))
+    found = [
+        _differing(first, second)
+        for first, second in zip(
+            pairs[0] or [empty] * count, pairs[1] or [empty] * count, strict=True
+        )
+    ]
+    return np.concatenate([nothing, *found])
+
+
+def _differing(
+    one: tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]],
+    other: tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]],
+) -> npt.NDArray[np.uint64]:
+    """Keys that are in one alone, or in both with other agents; sorted."""
+    both, at, where = np.intersect1d(one[0], other[0], assume_unique=True, return_indices=True)
+    alone = np.setxor1d(one[0], other[0], assume_unique=True)
+    return np.union1d(alone, both[one[1][at] != other[1][where]])

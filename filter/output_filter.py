@@ -84,15 +84,21 @@ class OutputFilter:
         return self._redact([context + text], [len(context)])[0]
 
     def redact_batch(
-        self, texts: Sequence[str], contexts: Sequence[str] | None = None
+        self,
+        texts: Sequence[str],
+        contexts: Sequence[str] | None = None,
+        *,
+        one_budget: bool = False,
     ) -> list[Redaction]:
         """The same for many texts; a slow hash is computed once for all of them.
 
-        ``contexts`` has what stands before each, as in `redact`.
+        ``contexts`` has what stands before each, as in `redact`. With ``one_budget`` the texts share
+        the budget that otherwise each of them has, in their order.
         """
         before = [""] * len(texts) if contexts is None else [c[-CONTEXT:] for c in contexts]
         joined = [context + text for context, text in zip(before, texts, strict=True)]
-        return self._redact(joined, [len(context) for context in before])
+        budget = Budget(self.policy.slow_hashes) if one_budget else None
+        return self._redact(joined, [len(context) for context in before], budget)
 
     def within(self, slow_hashes: int) -> OutputFilter:
         """The same filter with another budget."""
@@ -136,7 +142,9 @@ class OutputFilter:
 
         return StreamFilter(self, context, background)
 
-    def _redact(self, texts: list[str], begins: list[int]) -> list[Redaction]:
+    def _redact(
+        self, texts: list[str], begins: list[int], budget: Budget | None = None
+    ) -> list[Redaction]:
         _keep_large_blocks()
         known: dict[str, int] = {}
         found: list[Redaction] = []
@@ -146,19 +154,19 @@ class OutputFilter:
             while last < len(texts) and (size == 0 or size + len(texts[last]) < _BATCH):
                 size += len(texts[last]) + 1
                 last += 1
-            found += self._redact_some(texts[first:last], begins[first:last], known)
+            found += self._redact_some(texts[first:last], begins[first:last], known, budget)
             first = last
         return found
 
     def _redact_some(
-        self, texts: list[str], begins: list[int], known: dict[str, int]
+        self, texts: list[str], begins: list[int], known: dict[str, int], budget: Budget | None
     ) -> Iterator[Redaction]:
         readings = read_all(texts)
         asked = [
             [q for q in questions if _end(readings[n], q, len(texts[n])) > begins[n]]
             for n, questions in enumerate(self._questions(readings))
         ]
-        budgets = [Budget(self.policy.slow_hashes) for _ in texts]
+        budgets = [budget or Budget(self.policy.slow_hashes) for _ in texts]
         granted = [
             [(q, budgets[n].grants(q.secret)) for q in questions]
             for n, questions in enumerate(asked)

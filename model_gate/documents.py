@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,9 +18,26 @@ if TYPE_CHECKING:
 
     from filter import OutputFilter
 
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)(?:"(\s*:)?|\\?$)|(-?\d[\d.eE+-]*)', re.DOTALL)
+"""A string of JSON text, perhaps a key, perhaps cut off; or a number."""
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
-_AS_WRITTEN: dict[str, Any] = {"object_pairs_hook": list, "parse_float": str, "parse_int": str}
-"""Reads a key that stands twice twice, and numbers as they are written: 4E-400 is not 0."""
+
+
+class _Number(str):
+    """A number as it is written: 4E-400 is not 0."""
+
+    __slots__ = ()
+
+
+_AS_WRITTEN: dict[str, Any] = {
+    "object_pairs_hook": list,
+    "parse_float": _Number,
+    "parse_int": _Number,
+}
+"""Reads a key that stands twice twice."""
+_MOST_ZEROS = 64
+_SLOW_HASHES = 256
+"""Of one document, however its texts are joined; what is beyond that counts as listed."""
 _SEAM = 512
 """Characters of a context that are looked at: an identifier has at most 128 letters."""
 _SHORT = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
@@ -39,27 +57,25 @@ def removed_from(
     leaves = list(_leaves(document))
     texts = [text for text, _ in leaves]
     values = [text for text, is_key in leaves if not is_key]
-    several = [some for some in (texts, values) if len(some) > 1]
-    joined = [between.join(some) for some in several for between in ("", " ")]
-    for looked_at in (texts, joined):
-        if found := _removed(output_filter, looked_at, contexts):
-            return found
-    return Counter()
-
-
-def _removed(
-    output_filter: OutputFilter, texts: list[str], contexts: Sequence[str]
-) -> Counter[str]:
-    """What these texts lose by themselves; else what they lose behind a context."""
-    for context in ("", *(context[-_SEAM:] for context in contexts)):
-        found = Counter(
-            str(match.kind)
-            for said in output_filter.redact_batch(texts, [context] * len(texts))
-            for match in said.matches
+    plain = [text for leaf in texts if (text := _plain(leaf)) != leaf]
+    ways = [texts, values, *([_plain(leaf) for leaf in way] for way in (texts, values) if plain)]
+    joined = {between.join(way) for way in ways if len(way) > 1 for between in ("", " ")}
+    looks = [
+        (text, context[-_SEAM:], number)
+        for number, (context, some) in enumerate(
+            (context, some) for context in ("", *contexts) for some in ([*texts, *plain], joined)
         )
-        if found:
-            return found
-    return Counter()
+        for text in some
+    ]
+    said = output_filter.within(min(output_filter.policy.slow_hashes, _SLOW_HASHES)).redact_batch(
+        [text for text, _, _ in looks], [context for _, context, _ in looks], one_budget=True
+    )
+    removed: dict[int, Counter[str]] = {}
+    for (_, _, number), redaction in zip(looks, said, strict=True):
+        if redaction.matches:
+            kinds = removed.setdefault(number, Counter())
+            kinds.update(str(match.kind) for match in redaction.matches)
+    return removed[min(removed)] if removed else Counter()
 
 
 def removed_from_text(
@@ -67,14 +83,15 @@ def removed_from_text(
 ) -> Counter[str]:
     """The same for JSON text, a key that stands twice included.
 
-    What is no JSON is looked at as it stands, and with its escapes read.
+    What is no JSON is looked at as it stands, with its escapes read, and by the strings in it.
     """
     try:
         return removed_from(output_filter, json.loads(text, **_AS_WRITTEN), contexts)
     except (ValueError, RecursionError):
-        return removed_from(output_filter, [text], contexts) or removed_from(
-            output_filter, unescaped(text), contexts
-        )
+        for document in (text, unescaped(text), _strings(text)):
+            if found := removed_from(output_filter, document, contexts):
+                return found
+        return Counter()
 
 
 def removed_from_calls(
@@ -86,21 +103,24 @@ def removed_from_calls(
         try:
             read.append((name, json.loads(arguments, **_AS_WRITTEN)))
         except (ValueError, RecursionError):
-            read.append((name, [arguments]))
-            if removed := removed_from(output_filter, unescaped(arguments), contexts):
+            read.append((name, _strings(arguments)))
+            if removed := removed_from_text(output_filter, arguments, contexts):
                 return removed
     return removed_from(output_filter, read, contexts)
 
 
-def redacted_text(output_filter: OutputFilter, text: str) -> tuple[str, Counter[str]]:
+def redacted_text(
+    output_filter: OutputFilter, text: str, contexts: Sequence[str] = ()
+) -> tuple[str, Counter[str]]:
     """JSON text with markers in its strings and keys, and what was removed.
 
     Where nothing is, it is the text that was given, to the letter. What is no JSON, or lost an
-    identifier that was dealt out to several strings, becomes empty as a whole.
+    identifier that was dealt out to several strings or begins in a context, becomes empty as a whole.
     """
     removed = removed_from_text(output_filter, text)
     if not removed:
-        return text, removed
+        removed = removed_from_text(output_filter, text, contexts) if contexts else removed
+        return ("" if removed else text), removed
     try:
         changed = redacted(output_filter, json.loads(text))
     except (ValueError, RecursionError):
@@ -129,6 +149,43 @@ def unescaped(text: str) -> str:
     return joined.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def text_of(text: str) -> str:
+    """What JSON text says, whole or cut off, its strings joined: for whoever goes on behind it."""
+    try:
+        document = json.loads(text, **_AS_WRITTEN)
+    except (ValueError, RecursionError):
+        document = _strings(text)
+    return "".join(leaf for leaf, _ in _leaves(document))
+
+
+def _strings(text: str) -> list[object]:
+    """The strings and numbers of what may be JSON, as a document."""
+    found: list[object] = []
+    for match in _STRING.finditer(text):
+        if match[3] is not None:
+            found.append(_Number(match[3]))
+        elif match[2] is not None:
+            found.append((unescaped(match[1]), []))
+        else:
+            found.append(unescaped(match[1]))
+    return found
+
+
+def _plain(text: str) -> str:
+    """A number without an exponent, any other text as it is."""
+    if not isinstance(text, _Number) or not {"e", "E", "."} & set(text):
+        return text
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    _, digits, exponent = number.as_tuple()
+    if not isinstance(exponent, int) or abs(exponent) > _MOST_ZEROS or len(digits) > _MOST_ZEROS:
+        return text
+    plain = format(number, "f")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
+
+
 def _leaves(document: object) -> Iterator[tuple[str, bool]]:
     """Whatever in a value can say something, in order, and whether it is a key.
 
@@ -146,7 +203,7 @@ def _leaves(document: object) -> Iterator[tuple[str, bool]]:
         elif isinstance(value, str):
             yield value, is_key
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield str(value), is_key
+            yield _Number(value), is_key
 
 
 def _redacted(output_filter: OutputFilter, value: object) -> object:
@@ -160,6 +217,6 @@ def _redacted(output_filter: OutputFilter, value: object) -> object:
     if isinstance(value, str):
         return output_filter.redact(value).text
     if isinstance(value, int | float) and not isinstance(value, bool):
-        said = output_filter.redact(str(value))
+        said = output_filter.redact(_plain(_Number(value)))
         return said.text if said.matches else value
     return value

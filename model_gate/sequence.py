@@ -15,7 +15,7 @@ import torch
 from filter.output_filter import CONTEXT
 from model_gate.channels import SWITCHES, Channel, Piece, ToolCall, read_calls
 from model_gate.decode import Rewind
-from model_gate.documents import redacted_text, removed_from_text, unescaped
+from model_gate.documents import redacted_text, removed_from_text, text_of, unescaped
 from model_gate.policy import Mode
 from model_gate.resampling import Resampling
 from model_gate.speech import CONTENT_FILTER, STOP, Speech
@@ -97,6 +97,17 @@ class GatedSequence:
         }
         self._pieces: list[Piece] = []
         self._texts: dict[Channel, list[str]] = {channel: [] for channel in Channel}
+        self._last = ""
+        """The end of all that was said, in the order in which it was."""
+        self._called: list[str] = []
+        """Tool calls as the model says them: judged in the end, since that takes slow hashes."""
+        self._behind: list[Piece] = []
+        """What was said behind them, which one that must not be said ends."""
+        self._raw: list[str] = []
+        """JSON as the model says it, and as the filter of texts leaves it."""
+        self._kept: list[str] = []
+        self._whole_ended: str | None = None
+        self._whole_removed: Counter[str] = Counter()
         self._ahead = 0
         self._cut = False
         self._truncated = False
@@ -109,27 +120,20 @@ class GatedSequence:
         """Begin to speak in a channel; what was said last, in whichever, may be continued."""
         self._channel = channel
         self._detokeniser = self._vocabulary.detokeniser()
-        self._raw: list[str] = []
-        """Tool calls and JSON as the model says them."""
-        self._kept: list[str] = []
-        """JSON as the filter of texts leaves it."""
+        self._call: list[str] = []
+        """A tool call."""
         self._ends: list[tuple[int, int]] = [(len(self.tokens), 0)]
         """Tokens, and code points of this channel, at ends of whole tokens."""
         self._size = 0
-        contexts = self._contexts()
         self._resampling = None
         if self._policy.mode is Mode.RESAMPLE and not self._is_held_whole:
             self._resampling = Resampling(
-                self._hearing.output_filter,
-                self._policy.tries,
-                contexts[0] if contexts else "",
-                self._background,
+                self._hearing.output_filter, self._policy.tries, background=self._background
             )
-            contexts = contexts[1:]
         self._speech = Speech(
             self._hearing.output_filter,
             self._policy,
-            contexts=contexts,
+            contexts=self._contexts(),
             stop=self._stop if channel is Channel.CONTENT else (),
             background=self._background,
             first=self._resampling,
@@ -138,7 +142,8 @@ class GatedSequence:
     def _contexts(self) -> tuple[str, ...]:
         """What a text that begins now may continue."""
         said = [self.text(channel)[-CONTEXT:] for channel in Channel]
-        return (*(text for text in said if text), *self._hearing.contexts)
+        found = (self._last, *said, *self._hearing.contexts)
+        return tuple(dict.fromkeys(text for text in found if text))
 
     def take(self) -> list[Piece]:
         """What may be read since the last time."""
@@ -195,10 +200,11 @@ class GatedSequence:
     def _hear(self, text: str) -> Rewind | None:
         """Take text of the open channel."""
         self._size += len(text)
-        if self._is_held_whole:
-            self._raw.append(text)
         if self._channel is Channel.TOOL_CALLS:
+            self._call.append(text)
             return None
+        if self._is_whole_json:
+            self._raw.append(text)
         self._say(self._speech.push(text))
         if self._speech.ended:
             self._end(self._speech.ended)
@@ -224,6 +230,10 @@ class GatedSequence:
             self._give(self._channel, text)
 
     def _give(self, channel: Channel, text: str) -> None:
+        self._last = (self._last + text)[-CONTEXT:]
+        if self._called:
+            self._behind.append(Piece(channel, text))
+            return
         self._texts[channel].append(text)
         self._pieces.append(Piece(channel, text))
 
@@ -257,9 +267,10 @@ class GatedSequence:
         """The open channel is over."""
         rest = "" if self._cut else self._detokeniser.finish()
         if self._channel is Channel.TOOL_CALLS:
-            text, self._raw = "".join([*self._raw, rest]), []
+            text, self._call = "".join([*self._call, rest]), []
             if text and not truncated:
-                self._call(text)
+                self._called.append(text)
+                self._last = (self._last + text_of(text))[-CONTEXT:]
             return None
         if rest and (back := self._hear(rest)) is not None:
             return back
@@ -275,54 +286,74 @@ class GatedSequence:
         return None
 
     def _add_up(self) -> None:
-        """What was held whole is judged; what was removed is counted."""
+        """What was removed is counted."""
         self.slow_hashes += self._speech.slow_hashes
         self.undecided += self._speech.undecided
-        if not self._is_whole_json:
+        if self._is_whole_json:
+            self._whole_ended = self._whole_ended or self._speech.ended
+            self._whole_removed += self._speech.removed
+        else:
             self.removed += self._speech.removed
-            return
-        output_filter = self._hearing.output_filter
-        said = "".join(self._kept)
-        text = "".join(self._raw)
-        if self._speech.ended or not _is_json(text):
-            self.removed += self._speech.removed
-            hidden = removed_from_text(output_filter, unescaped(said))
-            self.removed += hidden
-            if said and not hidden and self._speech.ended != CONTENT_FILTER:
-                self._give(self._channel, said)
-            return
-        changed, removed = redacted_text(output_filter, text)
-        if self._speech.removed and not removed:
-            # Listed only together with what the reader has already.
-            changed, removed = "", self._speech.removed
-        self.removed += removed
-        if removed and self._policy.mode is Mode.REFUSE:
-            self._ended = CONTENT_FILTER
-        elif changed:
-            self._give(self._channel, changed)
 
-    def _call(self, text: str) -> None:
+    def _judge_json(self) -> None:
+        """The content, if it was held until all of it was there."""
+        said, text = "".join(self._kept), "".join(self._raw)
         output_filter = self._hearing.output_filter
-        found = read_calls(output_filter, text, self._contexts())
-        if found is None:
-            # Not a call after all: text like any other, which may end anywhere.
-            speech = Speech(output_filter, self._policy, contexts=self._contexts(), stop=self._stop)
-            said = speech.push(text) + speech.finish(truncated=True)
-            self.removed += speech.removed
-            if said:
-                self._give(Channel.CONTENT, said)
-            if speech.ended:
-                self._ended = speech.ended
-                self.done = True
-            return
-        self.removed += found.removed
-        if found.removed:
+        contexts = self._contexts()
+        if self._whole_ended or not _is_json(text):
+            hidden = removed_from_text(output_filter, said, contexts)
+            self.removed += self._whole_removed + hidden
+            ends = self._breaks_off_in_something(unescaped(said))
+            if hidden or ends or self._whole_ended == CONTENT_FILTER:
+                said = ""
+        else:
+            said, removed = redacted_text(output_filter, text, contexts)
+            if self._whole_removed and not removed:
+                # Listed only together with what the reader has already.
+                said, removed = "", self._whole_removed
+            self.removed += removed
+            if removed and self._policy.mode is Mode.REFUSE:
+                self._ended, said = CONTENT_FILTER, ""
+        if said:
+            self._give(Channel.CONTENT, said)
+
+    def _breaks_off_in_something(self, read: str) -> bool:
+        """Whether JSON text, its escapes read, is cut within what may be listed."""
+        speech = Speech(self._hearing.output_filter, self._policy)
+        return speech.push(read) + speech.finish(truncated=True) != read
+
+    def _judge_calls(self) -> None:
+        """Hand out the tool calls, all of them or none."""
+        output_filter = self._hearing.output_filter
+        contexts, called, behind = self._contexts(), self._called, self._behind
+        self._called, self._behind = [], []
+        whole = "[" + ",".join(called) + "]"
+        if len(called) > 1 and (removed := removed_from_text(output_filter, whole, contexts)):
+            self.removed += removed
             self._ended = CONTENT_FILTER
-            self.done = True
             return
-        for call in found.calls:
-            self.calls.append(call)
-            self._pieces.append(Piece(Channel.TOOL_CALLS, json.dumps(call._asdict())))
+        for text in called:
+            found = read_calls(output_filter, text, contexts)
+            if found is None:
+                # Not a call after all: text like any other, which may end anywhere.
+                speech = Speech(output_filter, self._policy, contexts=contexts, stop=self._stop)
+                said = speech.push(text) + speech.finish(truncated=True)
+                self.removed += speech.removed
+                if said:
+                    self._give(Channel.CONTENT, said)
+                if speech.ended:
+                    self._ended = speech.ended
+                    return
+                continue
+            self.removed += found.removed
+            if found.removed:
+                self._ended = CONTENT_FILTER
+                return
+            for call in found.calls:
+                self.calls.append(call)
+                self._pieces.append(Piece(Channel.TOOL_CALLS, json.dumps(call._asdict())))
+        for piece in behind:
+            self._give(*piece)
 
     def _end(self, reason: str) -> Rewind | None:
         """The model has come to an end."""
@@ -371,7 +402,13 @@ class GatedSequence:
             self._add_up()
         elif self._ended != CONTENT_FILTER:
             self._close(truncated=self._truncated)
-        reason = self._speech.ended or self._ended
+        if self._raw:
+            self._judge_json()
+        if self._called and CONTENT_FILTER not in (self._speech.ended, self._ended):
+            self._judge_calls()
+        reason = (
+            CONTENT_FILTER if self._ended == CONTENT_FILTER else self._speech.ended or self._ended
+        )
         if reason == STOP and self.calls:
             reason = Channel.TOOL_CALLS.value
         self.finish_reason = reason

@@ -2,11 +2,12 @@
 
 ::
 
-    text ─► filter (first context) ─► filter (second context) ─► stop sequences ─► reader
+    text ─► filter ─► filter behind a context ─► ... ─► stop sequences ─► reader
 
 A context is what the reader may have before this text: the end of the answer's last turn, of the
-user's message. The filters behind the first one only guard the seam between their context and the
-text: as soon as nothing stands open there they are taken out.
+user's message. The first filter has none, since behind a letter a value would not stand alone. The
+others only guard the seam between their context and the text: as soon as nothing stands open there
+they are taken out.
 """
 
 from __future__ import annotations
@@ -87,11 +88,7 @@ class Speech:
         """
         self._markers = output_filter.policy.markers
         self._refuses = policy.mode is Mode.REFUSE
-        contexts = contexts or ("",)
-        if first is None:
-            first = output_filter.stream(contexts[0], background=background)
-            contexts = contexts[1:]
-        self._first = first
+        self._first = first or output_filter.stream(background=background)
         self._seams: list[StreamFilter] = [
             output_filter.stream(context, background=background) for context in contexts if context
         ]

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from filter.output_filter import CONTEXT
 from model_gate.channels import Channel, Piece
-from model_gate.documents import redacted_text, removed_from_calls, removed_from_text, unescaped
+from model_gate.documents import (
+    redacted_text,
+    removed_from_calls,
+    removed_from_text,
+    text_of,
+    unescaped,
+)
 from model_gate.policy import Mode
 from model_gate.proxy.upstream import not_understood
 from model_gate.speech import CONTENT_FILTER, Speech
@@ -66,9 +72,14 @@ class Choice:
         self._json_whole = json_whole
         self._background = background
         self._texts: dict[Channel, str] = {}
+        self._last = ""
+        """The end of all that was said, in the order in which it was."""
         self._calls: dict[int, dict[str, str]] = {}
         self._is_in_call = False
         self._kept: list[str] = []
+        self._whole_ended: str | None = None
+        self._whole_removed: Counter[str] = Counter()
+        """Of content that is held until it is whole: what the filter of texts said to it."""
         self._channel = Channel.CONTENT
         self._speech = self._open(Channel.CONTENT)
 
@@ -85,8 +96,12 @@ class Choice:
 
     def _contexts(self) -> tuple[str, ...]:
         """What a text that begins now may continue."""
-        said = (self._texts[one] for one in Channel if self._texts.get(one))
-        return (*said, *self._hearing.contexts)
+        said = [self._texts[one] for one in Channel if self._texts.get(one)]
+        calls = "".join(
+            call["name"] + text_of(call["arguments"]) for _, call in sorted(self._calls.items())
+        )
+        found = (self._last, calls[-CONTEXT:], (self._last + calls)[-CONTEXT:], *said)
+        return tuple(dict.fromkeys(text for text in (*found, *self._hearing.contexts) if text))
 
     @property
     def ended(self) -> bool:
@@ -144,7 +159,7 @@ class Choice:
     def _take(self, channel: Channel, text: str) -> Iterator[Piece]:
         if self._speech.ended or not text:
             return
-        if channel is not self._channel:
+        if channel is not self._channel or self._is_in_call:
             yield from self._finish_speech(truncated=False)
             if self.ended:
                 return
@@ -176,8 +191,12 @@ class Choice:
             return []
         if not text:
             return []
-        self._texts[self._channel] = (self._texts.get(self._channel, "") + text)[-CONTEXT:]
+        self._remember(text)
         return [Piece(self._channel, text)]
+
+    def _remember(self, text: str) -> None:
+        self._texts[self._channel] = (self._texts.get(self._channel, "") + text)[-CONTEXT:]
+        self._last = (self._last + text)[-CONTEXT:]
 
     @property
     def _is_held_whole(self) -> bool:
@@ -198,6 +217,8 @@ class Choice:
         if self.finish_reason is not None:
             return []
         pieces = list(self._finish_speech(truncated=undecided))
+        if self._json_whole and self._heard[Channel.CONTENT]:
+            pieces += self._judged_json()
         if CONTENT_FILTER in (self._speech.ended, self.finish_reason):
             self.finish_reason = CONTENT_FILTER
             return pieces
@@ -216,32 +237,33 @@ class Choice:
         self.slow_hashes += self._speech.slow_hashes
         self.undecided += self._speech.undecided
         if self._is_held_whole:
-            yield from self._judged_json()
+            self._whole_ended = self._whole_ended or self._speech.ended
+            self._whole_removed += self._speech.removed
 
-    def _judged_json(self) -> Iterator[Piece]:
-        said, self._kept = "".join(self._kept), []
-        text = self.said_by_engine(Channel.CONTENT)
+    def _judged_json(self) -> list[Piece]:
+        """The content, if it was held until all of it was there."""
+        said, text = "".join(self._kept), self.said_by_engine(Channel.CONTENT)
         output_filter = self._hearing.output_filter
-        if self._speech.ended == CONTENT_FILTER:
-            return
-        if not self._speech.ended and _is_json(text):
-            said, removed = redacted_text(output_filter, text)
-            if self._speech.removed and not removed:
+        if self._whole_ended == CONTENT_FILTER:
+            return []
+        self._channel = Channel.CONTENT
+        contexts = self._contexts()
+        if not self._whole_ended and _is_json(text):
+            said, removed = redacted_text(output_filter, text, contexts)
+            if self._whole_removed and not removed:
                 # Listed only together with what the reader has already.
-                said, removed = "", self._speech.removed
-            if removed and self.refuses:
-                self.finish_reason, said = CONTENT_FILTER, ""
+                said, removed = "", self._whole_removed
         else:
-            read = unescaped(said)
-            removed = removed_from_text(output_filter, read)
-            if removed or (self.reason != "stop" and self._breaks_off_in_something(read)):
+            removed = removed_from_text(output_filter, said, contexts)
+            if removed or self._breaks_off_in_something(unescaped(said)):
                 said = ""
-                if removed and self.refuses:
-                    self.finish_reason = CONTENT_FILTER
         self.removed += removed
-        if said:
-            self._texts[Channel.CONTENT] = said[-CONTEXT:]
-            yield Piece(Channel.CONTENT, said)
+        if removed and self.refuses:
+            self.finish_reason, said = CONTENT_FILTER, ""
+        if not said:
+            return []
+        self._remember(said)
+        return [Piece(Channel.CONTENT, said)]
 
     def _breaks_off_in_something(self, read: str) -> bool:
         """Whether JSON text, its escapes read, is cut within what may be listed."""

@@ -209,10 +209,10 @@ def test_two_processes_do_not_open_one_registry(served: Served) -> None:
     assert "in use" in lethe("registry", "status", "--folder", served.folder, code=2)
 
 
-def test_a_socket_that_nobody_listens_on(folder: Path) -> None:
+def test_a_socket_that_nobody_listens_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lethe("registry", "status", "--folder", folder)
     with socket.socket(socket.AF_UNIX) as left:
-        os.chdir(folder)
+        monkeypatch.chdir(folder)
         left.bind(commands.SOCKET)
     lethe("registry", "status", "--folder", folder)
 

@@ -9,6 +9,7 @@ from scripted_model import Scripted
 
 from filter import Bundle, OutputFilter
 from model_gate.channels import Channel
+from model_gate.documents import text_of
 from model_gate.policy import GatePolicy, Mode
 
 ADDRESS = "contact-hs77@example.org"
@@ -59,6 +60,59 @@ def test_halves_in_two_channels_do_not_add_up(
     joined = talk.said(Channel.REASONING) + talk.said()
     assert ADDRESS not in joined
     assert not listing.redact(joined).matches
+
+
+INNER, OUTER = "<|inner_prefix|>", "<|inner_suffix|>"
+TO = '<|tools_prefix|>[{{"mail": {{"to": "{}"}}}}]<|tools_suffix|>'
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"contact-{INNER}hs77{OUTER}@example.org is it.",
+        f"+41 44{INNER} 668{OUTER} 18 00 is it.",
+        f"Bettina H{INNER}ochst{OUTER}rasser is it.",
+        TO.format("contact-hs77") + "@example.org is it.",
+        TO.format("Bettina") + TO.format("Hochstrasser"),
+        TO.format("contact-hs77") + TO.format("@example.org"),
+    ],
+    ids=[
+        "address",
+        "number",
+        "name",
+        "call and content",
+        "name in two calls",
+        "address in two calls",
+    ],
+)
+def test_what_is_dealt_out_in_turns_does_not_add_up(
+    listing: OutputFilter, tokenizer: object, text: str, mode: Mode
+) -> None:
+    """In the order in which it is said, whatever it is said in."""
+    talk = Scripted(tokenizer, listing, text, policy=GatePolicy(mode=mode))
+    talk.run()
+    heard = [json.loads(one)["arguments"] if one.startswith("{") else one for one in talk.heard]
+    joined = "".join(
+        text_of(one).removeprefix("to") if one.startswith("{") else one for one in heard
+    )
+    assert not listing.redact(joined).matches
+    assert talk.sequence.removed or talk.rewinds
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("value", [ADDRESS, PHONE, "0446681800", NAME])
+@pytest.mark.parametrize("before", ["Tell me.", "thanks", "in 2024", f"{INNER}I say it.{OUTER}"])
+def test_a_value_alone_is_found_whatever_was_said_before(
+    listing: OutputFilter, tokenizer: object, before: str, value: str, mode: Mode
+) -> None:
+    context, said = ("", before) if before.startswith(INNER) else (before, "")
+    talk = Scripted(
+        tokenizer, listing, said + value, contexts=(context,), policy=GatePolicy(mode=mode)
+    )
+    talk.run()
+    assert not listing.redact(talk.said()).matches
+    assert talk.sequence.removed or talk.rewinds
 
 
 def test_a_tool_call_comes_out_whole(listing: OutputFilter, tokenizer: object) -> None:

@@ -159,8 +159,24 @@ def test_a_cut_that_nobody_can_look_behind(listing: OutputFilter, value: str) ->
 def test_look_ahead_reaches_the_seams(listing: OutputFilter) -> None:
     speech = Speech(listing, GatePolicy(), contexts=["earlier", "It is contact-"])
     said = speech.push("hs7")
-    speech.look_ahead("7@example.org. ")
+    assert speech.look_ahead("7@example.org. ")
+    assert not speech.look_ahead("And so it goes on.")
     assert said + speech.finish() == "[email removed]"
+
+
+@pytest.mark.parametrize("value", [ADDRESS, PHONE, "0446681800", NAME, STREET])
+@pytest.mark.parametrize(
+    "context", ["Tell me.", "thanks", "in 2024", "Mail:", "contact.", "+41 44", "x", "-"]
+)
+@pytest.mark.parametrize("pieces", [1, 3, 99])
+def test_a_value_at_the_beginning_stands_alone_whatever_was_said_before(
+    listing: OutputFilter, context: str, value: str, pieces: int
+) -> None:
+    speech = Speech(listing, GatePolicy(), contexts=[context])
+    said = "".join(speech.push(value[at : at + pieces]) for at in range(0, len(value), pieces))
+    said += speech.finish()
+    assert "removed]" in said
+    assert value not in said
 
 
 class _Held(Executor):

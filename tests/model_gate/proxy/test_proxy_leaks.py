@@ -437,3 +437,80 @@ def test_halves_in_content_and_a_tool_call(gate: Proxied) -> None:
     said = gate.through(CHAT, asked(stream=True))
     assert reason(said) == "content_filter"
     assert ADDRESS[8:] not in said
+
+
+@pytest.mark.parametrize("value", [ADDRESS, PHONE, "0446681800", NAME, STREET])
+@pytest.mark.parametrize("question", ["Tell me.", "thanks", "List it in 2024", "Mail:"])
+def test_a_value_alone_whatever_was_asked(gate: Proxied, question: str, value: str) -> None:
+    """The end of the question must not make it look like a part of something longer."""
+    gate.engine.say(*pieces(value))
+    said = compare(gate, CHAT, asked(question), value)
+    assert "removed]" in joined(said)
+
+
+def test_thoughts_do_not_hide_what_follows_them(gate: Proxied) -> None:
+    gate.engine.script = Script([{"reasoning_content": "I say it."}, {"content": ADDRESS}])
+    assert joined(compare(gate, CHAT, asked(), ADDRESS)) == "[email removed]"
+
+
+@pytest.mark.parametrize(
+    "parts", [("contact-", "hs77", "@example.org"), ("Bettina H", "ochst", "rasser")]
+)
+def test_dealt_out_in_turns(gate: Proxied, parts: tuple[str, str, str]) -> None:
+    """In the order in which it is said; where thoughts and text are one, in one piece."""
+    first, second, third = parts
+    deltas = [{"content": first}, {"reasoning_content": second}, {"content": third}]
+    gate.engine.script = Script(deltas)
+    assert "removed]" in joined(gate.through(CHAT, asked(stream=True)))
+    deltas = [{"text": first}, {"reasoning": second}, {"text": third}]
+    gate.engine.script = Script(deltas)
+    said = gate.through(COMPLETIONS, {"model": "fake", "prompt": "x"})
+    assert not holds(said, "".join(parts))
+
+
+def test_a_call_and_the_content_behind_it(gate: Proxied) -> None:
+    deltas = [*call("m", json.dumps({"to": "contact-hs77"})), {"content": "@example.org is it."}]
+    gate.engine.script = Script(deltas, finish_reason="tool_calls")
+    assert joined(gate.through(CHAT, asked(stream=True))) == "[email removed] is it."
+
+
+OBJECT = {"type": "json_object"}
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ('{"first": "Bettina", "last": "Hochstrasser"', {}),
+        ('{"first": "Bettina", "last": "Hochstrasser"}', {"stop": "}"}),
+        ('{"first": "Bettina", "last": "Hochstrasser"}.', {}),
+        (
+            '{"rest": "77@example.org"}',
+            {"messages": [{"role": "user", "content": "Go on: contact-hs"}]},
+        ),
+        (
+            '{"rest": "\\u0037\\u0037\\u0040example.org"}',
+            {"messages": [{"role": "user", "content": "contact-hs"}]},
+        ),
+        ('{"n": 414466818e2}', {}),
+    ],
+    ids=["cut", "stop", "full stop", "second half", "escaped half", "exponent"],
+)
+def test_json_that_is_none_or_goes_on(gate: Proxied, text: str, more: dict[str, Any]) -> None:
+    gate.engine.say(*pieces(text))
+    said = joined(gate.through(CHAT, asked(response_format=OBJECT, stream=True, **more)))
+    assert said == "" or "removed]" in said
+    assert "Hochstrasser" not in said
+    assert "77" not in said
+
+
+def test_json_with_thoughts_in_it_comes_out_once(gate: Proxied) -> None:
+    deltas = [{"content": '{"a": "x'}, {"reasoning_content": "hm "}, {"content": 'y"}'}]
+    gate.engine.script = Script(deltas)
+    said = gate.through(CHAT, asked(response_format=OBJECT, stream=True))
+    assert joined(said) == '{"a": "xy"}'
+
+
+def test_a_call_without_its_end(gate: Proxied) -> None:
+    deltas = call("m", '{"first": "Bettina", "last": "Hochstrasser"')
+    gate.engine.script = Script(deltas, finish_reason="tool_calls")
+    assert reason(gate.through(CHAT, asked(stream=True))) == "content_filter"

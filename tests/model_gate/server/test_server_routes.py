@@ -34,7 +34,7 @@ def test_what_is_listed_does_not_go_out(served: Any, people: Any, stream: bool) 
         if stream:
             chunks = list(answer)
             text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
-            assert len(chunks) >= 4
+            assert len(chunks) >= 3  # who speaks, what, and that it ends
             assert chunks[-1].choices[0].finish_reason == "stop"
         else:
             text = answer.choices[0].message.content

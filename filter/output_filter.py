@@ -114,18 +114,20 @@ class OutputFilter:
             at_most: distinct identifiers that are let through, the first ones; whoever writes down
                 a whole list must not learn which of it is said.
         """
+        kinds, regions = self.asker.recognised, self.bundle.regions
         secrets: dict[str, None] = {}
-        for reading in read_all(list(texts)):
-            for found in candidates.find(
-                reading.text(), self.asker.recognised, self.bundle.regions
-            ):
-                secrets[self.bundle.secret(found.kind, found.value)] = None
-                if len(secrets) > at_most:
-                    break
+        for found in (
+            candidate
+            for text in texts
+            for candidate in candidates.each(read_all([text])[0].text(), kinds, regions)
+        ):
+            if len(secrets) >= at_most:
+                break
+            secrets[self.bundle.secret(found.kind, found.value)] = None
         if not secrets:
             return self
         other = copy(self)
-        other.asker = self.asker.exempting(list(secrets)[:at_most])
+        other.asker = self.asker.exempting(list(secrets))
         return other
 
     def stream(self, context: str = "", *, background: Executor | None = None) -> StreamFilter:

@@ -17,7 +17,7 @@ from filter.identifiers import IdentifierKind
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-__all__ = ["Candidate", "find", "find_in_island"]
+__all__ = ["Candidate", "each", "find", "find_in_island"]
 
 
 def find(
@@ -30,6 +30,14 @@ def find(
         for candidate in find_in_island(reading[first:end], first, kinds, regions)
     }
     return sorted(found, key=lambda c: (c.last, c.first, c.kind, c.value))
+
+
+def each(
+    reading: str, kinds: Collection[IdentifierKind], regions: tuple[str, ...]
+) -> Iterator[Candidate]:
+    """The same one by one, for whoever needs only some: island by island, in no order within one."""
+    for first, end in islands(reading):
+        yield from find_in_island(reading[first:end], first, kinds, regions)
 
 
 def find_in_island(

@@ -7,6 +7,7 @@ Validity is that of the recognisers (`phonenumbers`, check digits), the form is 
 from __future__ import annotations
 
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from filter.candidates.model import LONGEST_GAP, Candidate, Glyphs
@@ -107,7 +108,7 @@ def _phones(text: Glyphs, run: _Run, regions: tuple[str, ...]) -> Iterator[Candi
         plus = run.plus and number == 0
         if not plus and not run.digits.startswith(_beginnings(regions), start):
             continue
-        for end in edges:
+        for end in islice(edges, number, number + _LONGEST_PHONE):
             if not _SHORTEST <= end - start <= _LONGEST_PHONE:
                 continue
             for value in _numbers(run.digits[start:end], regions, plus=plus):

@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+CHARACTERS = 4
+"""Of a token, where tokens are not counted."""
+
+
 class Counts:
     """Of one request."""
 
@@ -36,14 +40,13 @@ class Counts:
 
     @property
     def completion_tokens(self) -> int:
-        """Those of what went out: the share of them, where something was removed."""
-        said = self._completion
-        if said is None:
-            said = sum(self._so_far.values())
-        if not self.removed or not self.characters_in:
-            return said
-        share = min(1.0, self.characters_out / self.characters_in)
-        return round(said * share)
+        """Those of what went out: by its length alone where something was removed.
+
+        The engine's own number would tell how long that was.
+        """
+        if self.removed:
+            return -(-self.characters_out // CHARACTERS)
+        return sum(self._so_far.values()) if self._completion is None else self._completion
 
     def body(self) -> dict[str, int]:
         """As in an answer."""

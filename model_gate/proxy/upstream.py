@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import anyio
@@ -70,7 +71,10 @@ class Upstream:
             follow_redirects=False,
             trust_env=False,
         )
-        self._owners: frozenset[str] | None = None
+        # What an engine gives one client to keep is not handed to the next.
+        self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._known: list[dict[str, Any]] | None = None
+        """Its models, once it has told them."""
 
     async def close(self) -> None:
         """Close all connections."""
@@ -120,13 +124,22 @@ class Upstream:
         """Whether the engine is known to count tokens in every chunk when it is asked to."""
         return bool(await self._known_owners() & _COUNTING_ENGINES)
 
+    async def context(self) -> int | None:
+        """Tokens that the longest context of its models holds; `None` where it does not say so."""
+        found = [one.get("max_model_len") for one in await self._models()]  # vLLM, SGLang, Lethe
+        known = [one for one in found if type(one) is int and one > 0]
+        return max(known) if known and len(known) == len(found) else None
+
     async def _known_owners(self) -> frozenset[str]:
-        if self._owners is None:
+        return frozenset(str(one.get("owned_by")) for one in await self._models())
+
+    async def _models(self) -> list[dict[str, Any]]:
+        if self._known is None:
             try:
-                self._owners = frozenset(str(one.get("owned_by")) for one in await self.models())
+                self._known = await self.models()
             except ApiError:
-                return frozenset()
-        return self._owners
+                return []
+        return self._known
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         url = self._base.copy_with(path=self._base.path.rstrip("/") + path)

@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from filter.errors import InputError
 from model_gate.guard import Guard
 from model_gate.web import logs
+from model_gate.web.connections import Connection, take_descriptors
 
 REFRESH_S = 5.0
 PROBE_S = 60.0
@@ -168,7 +169,7 @@ def _server(
     config = uvicorn.Config(
         app,
         loop="auto",  # uvloop, where there is one
-        http="httptools",
+        http=Connection,
         ws="none",
         access_log=False,
         log_config=None,
@@ -178,6 +179,7 @@ def _server(
         timeout_graceful_shutdown=int(grace_s) + _TO_CLOSE_S,
     )
     dictConfig(logs.LOGGING)
+    take_descriptors()
     sys.setswitchinterval(_SWITCH_S)
     return _Server(config, lambda: ready(_address(listener)), ending, grace_s)
 

@@ -42,6 +42,8 @@ class Engine:
         self.requests: list[tuple[str, str, Any]] = []
         """Method, path and body of each."""
         self.headers: list[dict[str, str]] = []
+        self.more_headers = ""
+        """Of every stream, each with its line break."""
         self.url = ""
         self.open = 0
 
@@ -97,8 +99,8 @@ class Engine:
         await writer.drain()
 
     async def _stream(self, writer: asyncio.StreamWriter, path: str, body: Any) -> None:
-        head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nX-Served-By: fake\r\nTransfer-Encoding: chunked\r\n\r\n"
-        writer.write(head.encode())
+        head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nX-Served-By: fake\r\nTransfer-Encoding: chunked\r\n"
+        writer.write(f"{head}{self.more_headers}\r\n".encode())
         newline = b"\r\n" if self.script.crlf else b"\n"
         sizes = iter(()) if not self.script.cuts else self._sizes()
         rest = b""

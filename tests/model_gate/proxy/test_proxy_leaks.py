@@ -27,6 +27,7 @@ from proxy_talk import (
 )
 
 from filter import Bundle, OutputFilter
+from model_gate.proxy.counts import CHARACTERS
 
 TEXT = f"Ask {NAME} ({ADDRESS}) or call {PHONE}; {STREET}. That is all."
 CLEAN = "Ask [name removed] ([email removed]) or call [phone removed]; [postal address removed]. That is all."
@@ -345,13 +346,26 @@ def test_nothing_of_the_client_but_the_request_reaches_the_engine(gate: Proxied)
 def test_usage_does_not_tell_how_long_it_was(gate: Proxied) -> None:
     gate.engine.say(TEXT)
     usage = json.loads(gate.through(CHAT, asked()))["usage"]
-    assert usage["completion_tokens"] < 40
+    assert usage["completion_tokens"] == -(-len(CLEAN) // CHARACTERS)
     gate.engine.say("Nothing of it at all.")
     assert json.loads(gate.through(CHAT, asked()))["usage"] == {
         "prompt_tokens": 7,
         "completion_tokens": 40,
         "total_tokens": 47,
     }
+
+
+def test_an_engine_s_cookies_are_kept_for_nobody(gate: Proxied) -> None:
+    gate.engine.say("Well.")
+    gate.engine.more_headers = "Set-Cookie: session=one; Path=/\r\n"
+    try:
+        gate.through(CHAT, asked())
+    finally:
+        gate.engine.more_headers = ""
+    gate.engine.headers.clear()
+    gate.through(CHAT, asked())
+    assert gate.engine.headers
+    assert all("cookie" not in headers for headers in gate.engine.headers)
 
 
 def test_figures_tell_no_words(gate: Proxied) -> None:

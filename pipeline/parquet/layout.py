@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.parquet.codec import Codec, one_array
-from pipeline.parquet.parts import Assembler, Column, Group, Page, joined_pages, leaves
+from pipeline.parquet.parts import Assembler, Column, Group, Page, Sink, joined_pages, leaves
 from pipeline.parquet.thrift import Malformed
 
 WINDOW = 50
@@ -72,7 +71,7 @@ class Layout:
         others = self._others(table.remove_column(self._at))
         return self._together(table.num_rows, others, text)
 
-    def assembler(self, sink: IO[bytes]) -> Assembler:
+    def assembler(self, sink: Sink) -> Assembler:
         """A file of such row groups."""
         return Assembler(sink, self._all.template)
 

@@ -6,9 +6,11 @@ another file before. Source of the layout: Apache Parquet, "File Format" and ``p
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Self
+from pathlib import Path
+from typing import Protocol, Self
 
 from pipeline.parquet.thrift import (
     Malformed,
@@ -157,10 +159,48 @@ def joined_pages(like: Column, pages: Sequence[Page]) -> Column:
     return Column(tuple(page.octets for page in pages), meta)
 
 
+class Sink(Protocol):
+    """Takes octets."""
+
+    def write(self, octets: Octets, /) -> object:
+        """Append them."""
+
+    def flush(self) -> None:
+        """Let go of what is held."""
+
+
+class Hashed:
+    """A file that is written from its beginning to its end, with the digest of what was written."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._digest = hashlib.sha256()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def sha256(self) -> str:
+        """Of what was written so far."""
+        return self._digest.hexdigest()
+
+    def write(self, octets: Octets, /) -> int:
+        """Append octets."""
+        self._digest.update(octets)
+        return self._file.write(octets)
+
+    def flush(self) -> None:
+        """Let go of what is held."""
+        self._file.flush()
+
+
 class Assembler:
     """Writes a file of parts."""
 
-    def __init__(self, sink: IO[bytes], template: Struct) -> None:
+    def __init__(self, sink: Sink, template: Struct) -> None:
         """``template`` is the FileMetaData of an empty file of the same schema."""
         self._sink = sink
         self._template = template
@@ -199,6 +239,7 @@ class Assembler:
         footer[_GROUPS] = structs(self._groups)
         octets = written(footer)
         self._sink.write(octets + len(octets).to_bytes(4, "little") + _MAGIC)
+        self._sink.flush()
 
 
 def leaves(footer: Struct) -> Iterator[tuple[str, Value]]:

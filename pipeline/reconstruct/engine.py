@@ -121,7 +121,7 @@ def _pipeline(
     return [
         ReadChunks(folder, files, marks),
         *steps_of(plan, stock),
-        WriteChunks(out, plan.recipe.text, plan.policy.version),
+        WriteChunks(out, plan.recipe.text),
     ]
 
 

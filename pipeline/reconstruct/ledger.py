@@ -12,6 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.optout.verdicts import KEEP, Refusal
+from pipeline.parquet.codec import Codec, one_array
+from pipeline.parquet.parts import Assembler, Column, Group, Sink
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 
@@ -36,12 +38,76 @@ SCHEMA = pa.schema(
         pa.field(
             "source_date", pa.string()
         ),  # ISO date on which it was fetched or became effective
-        pa.field("policy_version", _DICTIONARY),
     ]
 )
-"""One ledger file per input file; rows in input order."""
+"""One ledger file per input file; rows in input order. Which policy decided stands in the manifest: a
+newer one must not change what is said of documents that it treats as the old one did."""
+ROWS = 1 << 16
+"""A row group has at least so many rows, but the last."""
 
 _EXPLAINED = ("signal", "signals", "agents", "rule", "line", "source", "source_hash", "source_date")
+
+
+REASONS = ("verdict", *_EXPLAINED)
+"""Columns that a takedown changes; they stand side by side."""
+_OPTIONS = {
+    "use_dictionary": [n for n in SCHEMA.names if n not in {"id", "url", "row"}],
+    "write_statistics": ["host", "row"],
+}
+_FIRST = SCHEMA.get_field_index(REASONS[0])
+
+
+class LedgerLayout:
+    """Row groups of ledgers: made, and given other reasons without touching what they are about."""
+
+    def __init__(self) -> None:
+        self._all = Codec(SCHEMA, **_OPTIONS)
+        fields = [SCHEMA.field(name) for name in REASONS]
+        self._reasons = Codec(pa.schema(fields), **_OPTIONS)
+
+    def encoded(self, table: pa.Table) -> Group:
+        """A row group of at least one row."""
+        return self._all.encoded([_tidied(table)])[0]
+
+    def assembler(self, sink: Sink) -> Assembler:
+        """A file of such row groups."""
+        return Assembler(sink, self._all.template)
+
+    def reasons(self, group: Group) -> pa.Table:
+        """The columns `REASONS` of a row group.
+
+        Raises:
+            Malformed: it is damaged.
+        """
+        return self._reasons.decoded(self._columns(group), group.rows)
+
+    def read(self, group: Group) -> pa.Table:
+        """All columns of a row group.
+
+        Raises:
+            Malformed: it is damaged.
+        """
+        return self._all.decoded(group.columns, group.rows)
+
+    def with_reasons(self, group: Group, table: pa.Table) -> Group:
+        """The row group with other columns `REASONS`."""
+        (made,) = self._reasons.encoded([_tidied(table)])
+        first, last = _FIRST, _FIRST + len(REASONS)
+        return Group(group.rows, (*group.columns[:first], *made.columns, *group.columns[last:]))
+
+    @staticmethod
+    def _columns(group: Group) -> tuple[Column, ...]:
+        return group.columns[_FIRST : _FIRST + len(REASONS)]
+
+
+def _tidied(table: pa.Table) -> pa.Table:
+    """Dictionaries in the order in which their values occur, however the table came about."""
+    for at, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            plain = one_array(table.column(at)).dictionary_decode()
+            column = plain.dictionary_encode().cast(field.type)
+            table = table.set_column(at, field, column)
+    return table
 
 
 def explained(codes: npt.NDArray[np.int32], refusals: list[Refusal]) -> dict[str, pa.Array]:

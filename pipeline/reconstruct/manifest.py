@@ -20,7 +20,7 @@ from pipeline.reconstruct.settings import described
 if TYPE_CHECKING:
     from pipeline.reconstruct.pii.listed import ListedPhrases
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised whenever the same inputs could give another output; a golden file holds it to its word."""
 NAME = "manifest.json"
 _LIBRARIES = ("idna", "phonenumbers")
@@ -87,16 +87,20 @@ def manifest(
     }
     if listed is not None:
         content["bundle"] = listed.described()
+    return {**content, "fingerprint": fingerprint(content)}
+
+
+def fingerprint(content: dict[str, Any]) -> str:
+    """SHA-256 of what the output depends on, of a manifest with or without its own fingerprint."""
+    said = {key: value for key, value in content.items() if key != "fingerprint"}
+    recipe = content["recipe"]
     decisive = {
-        **content,
-        "recipe": {
-            field: content["recipe"][field] for field in _DECIDES if content["recipe"][field] != {}
-        },
-        "policy": header.version,
+        **said,
+        "recipe": {field: recipe[field] for field in _DECIDES if recipe[field] != {}},
+        "policy": content["policy"]["version"],
         "input": content["input"]["files"],
     }
-    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode())
-    return {**content, "fingerprint": digest.hexdigest()}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 def check(out: Folder, wanted: dict[str, Any]) -> bool:

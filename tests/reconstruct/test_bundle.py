@@ -594,4 +594,4 @@ def test_the_output_again_stays_as_it_is(world: Any, bundle: Path) -> None:
     out = rebuilt(world, source(world, texts_in), bundle=bundle, unpublished=True)
     again = rebuilt(world, out / "data", "again", bundle=bundle, unpublished=True)
     assert texts(again) == texts(out)
-    assert state(again)["pii"] == {}
+    assert state(again)["pii"] == state(out)["pii"]  # those that stand there

@@ -33,7 +33,6 @@ FIELDS = [
     ("source", "category", True),
     ("source_hash", "string", True),
     ("source_date", "string", True),
-    ("policy_version", "category", True),
 ]
 REFUSALS = [
     Refusal(Signal.ROBOTS, (Signal.ROBOTS,), ("GPTBot",), "Disallow: /", 2, "robots.txt", "ab", "2025-01-01"),

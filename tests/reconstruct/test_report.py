@@ -132,7 +132,7 @@ def write_run(
 def write_file(out: Path, name: str, rows: list[dict[str, Any]], pii: dict[str, int]) -> None:
     complete = [
         {f.name: None for f in SCHEMA}
-        | {"id": f"{name}/{i}", "file": name, "row_group": 0, "row": i, "policy_version": "0123"}
+        | {"id": f"{name}/{i}", "file": name, "row_group": 0, "row": i}
         | row
         for i, row in enumerate(rows)
     ]

@@ -12,6 +12,7 @@ from datatrove.pipeline.base import PipelineStep
 from pipeline.reconstruct.chunk import Chunk
 from pipeline.reconstruct.columns import one_array
 from pipeline.reconstruct.pii import MODES, Scrubbed, Scrubber
+from pipeline.reconstruct.pii.scrub import markers_in
 from pipeline.reconstruct.pii.turns import scrub_in_turns
 
 if TYPE_CHECKING:
@@ -47,16 +48,18 @@ class ScrubText(PipelineStep):
     ) -> Iterator[Chunk]:
         """The chunks with their texts scrubbed, the removed ones too unless asked otherwise.
 
-        Without a mode nothing is counted: every count would be one of listed phrases.
+        Counted are the markers that stand in the texts then, those included that stood there before.
+        Without a mode nothing is: every count would be one of listed phrases.
         """
         scrubber = Scrubber(MODES[self.mode]) if self.mode in MODES else None
         for chunk in data:
-            chunk.table, scrubbed = self._scrubbed(scrubber, chunk.table)
+            chunk.table = self._scrubbed(scrubber, chunk.table)
             if scrubber is not None:
-                chunk.replaced.update(scrubbed.replaced)
-                chunk.documents_scrubbed += scrubbed.documents
+                chunk.replaced, chunk.documents_scrubbed = markers_in(
+                    plain_texts(chunk.table, self.column)
+                )
             if chunk.removed is not None and self.also_removed:
-                chunk.removed, _ = self._scrubbed(scrubber, chunk.removed)
+                chunk.removed = self._scrubbed(scrubber, chunk.removed)
             yield chunk
 
     def _found(self, scrubber: Scrubber | None, column: pa.Array) -> Scrubbed:
@@ -66,17 +69,20 @@ class ScrubText(PipelineStep):
         assert way is not None
         return way.scrub(column)
 
-    def _scrubbed(self, scrubber: Scrubber | None, table: pa.Table) -> tuple[pa.Table, Scrubbed]:
-        column = one_array(table[self.column])
-        dictionary = column.type if pa.types.is_dictionary(column.type) else None
-        if dictionary is not None:
-            column = column.dictionary_decode()
-        result = self._found(scrubber, column)
+    def _scrubbed(self, scrubber: Scrubber | None, table: pa.Table) -> pa.Table:
+        kind = table.schema.field(self.column).type
+        result = self._found(scrubber, plain_texts(table, self.column))
         if not result.documents:
-            return table, result
+            return table
         new = result.column
-        if dictionary is not None:
+        if pa.types.is_dictionary(kind):
             # Scrubbing never makes more distinct texts, so the width of the indices still does.
-            new = pc.cast(new.dictionary_encode(), dictionary)
+            new = pc.cast(new.dictionary_encode(), kind)
         at = table.schema.get_field_index(self.column)
-        return table.set_column(at, table.schema.field(at), pa.chunked_array([new])), result
+        return table.set_column(at, table.schema.field(at), pa.chunked_array([new]))
+
+
+def plain_texts(table: pa.Table, column: str) -> pa.Array:
+    """The texts as a string or large_string array."""
+    found = one_array(table[column])
+    return found.dictionary_decode() if pa.types.is_dictionary(found.type) else found

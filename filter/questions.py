@@ -115,6 +115,10 @@ class Budget:
         self.undecided = 0
         """Questions that came too late."""
 
+    def close(self) -> None:
+        """Grant nothing new."""
+        self._left = 0
+
     def grants(self, secret: str) -> bool:
         """Whether this one may still be hashed; one that was before is free."""
         if secret in self._known:

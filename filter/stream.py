@@ -8,6 +8,7 @@ is not yet answered. All three are bounded, so memory is too.
 
 from __future__ import annotations
 
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
 from filter.errors import InputError, LetheError
@@ -93,6 +94,11 @@ class StreamFilter:
         """Whether slow hashes in the background are still to be awaited."""
         return bool(self._asked)
 
+    def awaited(self) -> list[Piece]:
+        """Wait for slow hashes in the background; what they let go, as in `pieces`."""
+        self._check()
+        return self._release(wait=True)
+
     @property
     def past_context(self) -> bool:
         """Whether nothing can be found any more that begins in the context."""
@@ -109,6 +115,16 @@ class StreamFilter:
         self._finished = True
         reading = self._reading
         return reading.raw(self._out, reading.raw_end)
+
+    def close(self) -> None:
+        """Nobody reads on: slow hashes that are not begun are not computed.
+
+        What depends on them is undecided, and removed, should it be asked for after all.
+        """
+        self._budget.close()
+        for slow in self._hashes.values():
+            if not isinstance(slow, int):
+                slow.cancel()
 
     def push(self, text: str) -> str:
         """Take the next piece; returns what may go out now, which may be text of earlier pieces.
@@ -255,19 +271,28 @@ class StreamFilter:
         for question, granted in self._asked:
             reason = "undecided"
             if granted:
-                slow = self._hashes[question.secret]
-                if not isinstance(slow, int):
-                    if not wait and not slow.done():
-                        left.append((question, granted))
-                        continue
-                    slow = self._hashes[question.secret] = slow.result()
-                if not self._asker.is_listed(question, slow):
+                known = self._hashes[question.secret]
+                if not isinstance(known, int) and not wait and not known.done():
+                    left.append((question, granted))
                     continue
-                reason = "listed"
+                slow = known if isinstance(known, int) else self._result(question.secret, known)
+                if slow is not None:
+                    if not self._asker.is_listed(question, slow):
+                        continue
+                    reason = "listed"
             start = self._reading.start_of(question.first)
             end = self._reading.end_after(question.last)
             self._answers.append(Answer(start, end, question.kind, reason))
         self._asked = left
+
+    def _result(self, secret: str, future: Future[int]) -> int | None:
+        """A slow hash from the background; `None` where nobody computes it any more."""
+        try:
+            slow = self._hashes[secret] = future.result()
+        except CancelledError:
+            self._budget.undecided += 1
+            return None
+        return slow
 
     def _text_to(self, limit: int) -> list[Piece]:
         """Raw text up to ``limit``, its closed answers replaced; what is open stays."""

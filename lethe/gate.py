@@ -55,6 +55,10 @@ Grace = Annotated[
 LogRequests = Annotated[
     bool, typer.Option("--log-requests", help="Log route, status and duration of each request.")
 ]
+Connections = Annotated[
+    int | None,
+    typer.Option(help="Open at once; as many as descriptors suffice for by default.", min=1),
+]
 LargestBody = Annotated[int, typer.Option(help="Octets of a request at most.", min=1024)]
 
 
@@ -81,6 +85,7 @@ def serve(
     api_key_file: KeyFile = None,
     open_health: OpenHealth = False,
     max_body: LargestBody = 4 << 20,
+    connections: Connections = None,
     grace: Grace = 30.0,
     log_requests: LogRequests = False,
 ) -> None:
@@ -109,6 +114,7 @@ def serve(
         keys=keys,
         open_health=open_health,
         largest_body=max_body,
+        connections=connections,
         grace_s=grace,
         log_requests=log_requests,
     )
@@ -146,6 +152,10 @@ def proxy(
     api_key_file: KeyFile = None,
     open_health: OpenHealth = False,
     max_body: LargestBody = 4 << 20,
+    connections: Connections = None,
+    max_prompt: Annotated[
+        int, typer.Option(help="Characters of a prompt at most.", min=1024)
+    ] = 400_000,
     grace: Grace = 30.0,
     log_requests: LogRequests = False,
 ) -> None:
@@ -170,6 +180,8 @@ def proxy(
         keys=keys,
         open_health=open_health,
         largest_body=max_body,
+        connections=connections,
+        longest_prompt=max_prompt,
         grace_s=grace,
         log_requests=log_requests,
     )

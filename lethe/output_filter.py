@@ -312,7 +312,7 @@ def _health(url: str) -> dict[str, bool]:
     from urllib.parse import urlsplit
     from urllib.request import urlopen
 
-    page = f"{url.rstrip('/')}/health"
+    page = f"{url.rstrip('/').removesuffix('/health')}/health"
     if urlsplit(page).scheme not in {"http", "https"}:
         raise InputError("This is no address of a gate: write http://host:port.")
     try:

@@ -48,5 +48,13 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    found = globals()[name] = getattr(import_module(f"model_gate.{_HOMES[name]}"), name)
+    try:
+        home = import_module(f"model_gate.{_HOMES[name]}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("", "filter", "model_gate"):
+            raise
+        raise ImportError(
+            f"{name} needs the package {error.name!r}: pip install 'lethe-llm[gate]'"
+        ) from error
+    found = globals()[name] = getattr(home, name)
     return found

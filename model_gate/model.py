@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast, overload
 
@@ -14,6 +12,7 @@ from model_gate.channels import Channel, Piece, ToolCall
 from model_gate.decode import Decoder
 from model_gate.errors import PromptTooLong
 from model_gate.guard import Guard
+from model_gate.hashing import SlowHashes
 from model_gate.policy import GatePolicy, Mode
 from model_gate.prompts import Hearing, Turn, hear
 from model_gate.sampling import Sampling
@@ -66,6 +65,8 @@ class GatedModel:
         self.rows = rows
         self.context = min(context, LONGEST_CONTEXT, model.config.max_position_embeddings)
         self.vocabulary = Vocabulary.of(tokenizer)
+        self.background = SlowHashes(max(1, (os.cpu_count() or 2) - 1))
+        """Where slow hashes are computed beside the decode loop."""
         if guard.policy.mode is Mode.RESAMPLE:
             self.vocabulary.prepare()
 
@@ -103,10 +104,9 @@ class GatedModel:
         found = load(path, device, dtype)
         return cls(found.model, found.tokenizer, guard, eos=found.eos, rows=rows, context=context)
 
-    @cached_property
-    def background(self) -> ThreadPoolExecutor:
-        """Where slow hashes are computed beside the decode loop."""
-        return ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), "slow-hash")
+    def close(self) -> None:
+        """Compute no slow hash any more: for whoever goes on without this model."""
+        self.background.close()
 
     def decoder(self, *, seed: int | None = None) -> Decoder:
         """A decode loop; with a seed all its rows draw from one generator, as ``generate`` does."""
@@ -229,7 +229,7 @@ class GatedModel:
             stop=stop,
             json_whole=json_whole,
             room=room,
-            background=self.background,
+            background=self.background.lane(),
         )
 
     def hear_prompt(self, prompt: Prompt, *, continues: bool = False) -> Hearing:

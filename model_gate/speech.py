@@ -96,6 +96,8 @@ class Speech:
         self._past = (0, 0)
         """Slow hashes, and what was undecided, of filters that were taken out."""
         self._ahead: list[str] = []
+        self._refused = ""
+        """The marker of what ended it."""
         self._failed = False
         self.removed: Counter[str] = Counter()
         """How often something of a kind was removed."""
@@ -171,14 +173,17 @@ class Speech:
         for stage in self._seams:
             text, refused = self._text(pieces, refused=refused)
             pieces = stage.pieces(text)
-            if cut is not None or refused:
-                ahead = "".join(self._ahead)
-                cut = stage.look_ahead(ahead) if ahead else cut
-                pieces += stage.last_pieces(truncated=refused or bool(cut))
-            elif stage.past_context:
+            if (cut is not None or refused) and stage.waiting:
+                pieces += stage.awaited()
+            if stage.past_context:
                 hashes, undecided = self._past
                 self._past = hashes + stage.slow_hashes, undecided + stage.undecided
                 pieces.append(stage.unfiltered_rest())
+            elif cut is not None or refused:
+                # What would follow decides about what stands open: where it is refused, its marker.
+                ahead = self._refused if refused else "".join(self._ahead)
+                undecided = stage.look_ahead(ahead) if ahead else bool(cut)
+                pieces += stage.last_pieces(truncated=undecided)
             else:
                 kept.append(stage)
         self._seams = kept
@@ -203,6 +208,7 @@ class Speech:
                 continue
             self.removed[str(piece.kind)] += 1
             if self._refuses:
+                self._refused = self._markers[piece.kind]
                 return "".join(parts), True
             parts.append(self._markers[piece.kind])
         return "".join(parts), refused

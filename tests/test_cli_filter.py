@@ -329,6 +329,16 @@ def test_selftest_of_a_gate(page: bytes, code: int) -> None:
     assert (b"LEAKED" in said.stdout) == (code == 1 and b"false" in page)
 
 
+@pytest.mark.parametrize("path", ["", "/", "/health", "/health/"])
+def test_the_address_of_a_gate_or_of_its_health_page(path: str) -> None:
+    handler = type("Handler", (Health,), {"page": b'{"canaries": {"email": true}}'})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        said = lethe("selftest", "--url", f"http://127.0.0.1:{server.server_port}{path}")
+        server.shutdown()
+    assert said.returncode == 0, said.stderr
+
+
 def test_selftest_of_nothing() -> None:
     said = lethe("selftest", "--url", "http://127.0.0.1:1")
     assert said.returncode == 2

@@ -9,8 +9,6 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import anyio
-
 from model_gate.channels import Channel, Piece
 from model_gate.prompts import Hearing, Turn, hear
 from model_gate.proxy.choice import LENGTH, Choice
@@ -18,11 +16,13 @@ from model_gate.proxy.counts import Counts
 from model_gate.proxy.read_ahead import ReadAhead
 from model_gate.proxy.upstream import Chunks, Upstream, broken_off, not_understood
 from model_gate.web.problems import ApiError
+from model_gate.web.threads import in_thread
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    import anyio
 
     from model_gate.guard import Guard
+    from model_gate.hashing import Lane
     from model_gate.proxy.asks import Ask
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class Answer:
         ask: Ask,
         guard: Guard,
         upstream: Upstream,
-        background: Executor,
+        background: Lane,
         threads: anyio.CapacityLimiter,
         *,
         may_continue: bool = True,
@@ -114,6 +114,10 @@ class Answer:
             # It is hung up on where a stop sequence is met, before it would give its count.
             self._body["stream_options"]["continuous_usage_stats"] = True
         self._chunks = await self._upstream.chunks(self.ask.path, self._body)
+
+    def forget(self) -> None:
+        """Nobody waits for it any more: slow hashes that are not begun are not computed."""
+        self._background.close()
 
     async def close(self) -> None:
         """Hang up, whatever the engine still says."""
@@ -199,7 +203,7 @@ class Answer:
         """Do it; ``aside``: in a thread, because it may wait for slow hashes."""
         if not aside:
             return what()
-        return await anyio.to_thread.run_sync(what, limiter=self._threads)
+        return await in_thread(what, self._threads, self.forget)
 
     def _choices_of(self, chunk: dict[str, Any]) -> list[tuple[Choice, dict[str, Any], object]]:
         """Choices of a chunk with the fields that may say something, and why they ended."""

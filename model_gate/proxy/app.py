@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import anyio
@@ -13,8 +13,11 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
+from filter.errors import InputError
 from model_gate.errors import NamedPromptRefused
 from model_gate.guard import Guard
+from model_gate.hashing import REQUEST_HASHES, SlowHashes
+from model_gate.policy import Mode
 from model_gate.prompts import Hearing
 from model_gate.proxy import asks, responses, responses_asks
 from model_gate.proxy.answer import Answer, Said
@@ -24,13 +27,27 @@ from model_gate.web import app as web
 from model_gate.web import logs
 from model_gate.web.answers import Chat, ChoiceText, Completion, Shape
 from model_gate.web.events import DONE, EventStream, error_event, event
-from model_gate.web.limits import LARGEST_BODY, ApiKeys, NamedPrompts, client_of
+from model_gate.web.limits import (
+    CHARACTERS_OF_TOKEN,
+    LARGEST_BODY,
+    ApiKeys,
+    NamedPrompts,
+    check_size,
+    client_of,
+)
 from model_gate.web.metrics import Metrics
 from model_gate.web.problems import RATE, ApiError
 from model_gate.web.requests import json_body, unless_gone
+from model_gate.web.threads import in_thread
 
 STREAMS = 1024
 """Requests that are answered at once."""
+LONGEST_PROMPT = 400_000
+"""Characters, some 100,000 tokens."""
+_WAITING = 256
+"""Answers that wait for slow hashes at once; each does so in a thread."""
+_SHORT = 16_384
+"""Characters of a prompt that fits into every engine's context, or costs nothing to be read."""
 
 
 class Proxy:
@@ -44,6 +61,7 @@ class Proxy:
         keys: ApiKeys | None = None,
         open_health: bool = False,
         largest_body: int = LARGEST_BODY,
+        longest_prompt: int = LONGEST_PROMPT,
         may_continue: bool = True,
         limit: NamedPrompts | None = None,
         streams: int = STREAMS,
@@ -57,21 +75,29 @@ class Proxy:
             keys: asked for on every route but ``/livez``; none are by default.
             open_health: ``/health`` and ``/metrics`` ask for none either.
             largest_body: octets of a request.
+            longest_prompt: characters; fewer where the engine says that its context holds less.
             may_continue: the engine may be asked for a few tokens more where an answer is cut.
             limit: of named prompts; the policy's by default.
             streams: requests that are answered at once.
             log_requests: each is a line of the log, without anything of its content.
+
+        Raises:
+            InputError: the policy's mode is resample.
         """
+        if guard.policy.mode is Mode.RESAMPLE:
+            raise InputError("Only the own decode loop can resample: use redact or refuse here.")
         self.metrics = Metrics(guard)
         self._guard = guard
         self._upstream = upstream
         self._limit = limit or NamedPrompts(guard.policy.named_prompts_per_hour)
         self._keyed = keys is not None
         self._may_continue = may_continue
+        self._longest_prompt = longest_prompt
         self._streams = streams
         cores = os.cpu_count() or 2
         self._threads = anyio.CapacityLimiter(2 * cores)
-        self._background = ThreadPoolExecutor(cores, "slow-hash")
+        self._waiting = anyio.CapacityLimiter(_WAITING)
+        self._hashes = SlowHashes(cores)
         self._under_way = 0
         self.metrics.gauges["active_sequences"] = (
             "Requests under way.",
@@ -97,7 +123,7 @@ class Proxy:
             yield
         finally:
             await self._upstream.close()
-            self._background.shutdown(wait=False, cancel_futures=True)
+            self._hashes.close()
 
     async def _models(self) -> dict[str, Any]:
         found = await self._counted(self._upstream.models())
@@ -155,18 +181,32 @@ class Proxy:
             ask,
             self._guard,
             self._upstream,
-            self._background,
-            self._threads,
+            self._hashes.lane(REQUEST_HASHES * self._guard.policy.filter.slow_hashes),
+            self._waiting,
             may_continue=self._may_continue,
         )
         self._under_way += 1
         try:
-            await anyio.to_thread.run_sync(self._prepare, answer, client, limiter=self._threads)
+            await self._check_size(ask.size)
+            hearing = in_thread(partial(self._prepare, answer, client), self._threads)
+            await unless_gone(request, hearing)  # who has left before is not heard
             await unless_gone(request, self._counted(answer.begin()))
         except BaseException:
             self._under_way -= 1
+            answer.forget()
             raise
         return answer
+
+    async def _check_size(self, size: int) -> None:
+        """Refuse a prompt that does not fit, before the filter reads it.
+
+        Raises:
+            PromptTooLong: more characters than are read.
+        """
+        longest = self._longest_prompt
+        if size > _SHORT and (context := await self._upstream.context()) is not None:
+            longest = min(longest, max(_SHORT, CHARACTERS_OF_TOKEN * context))
+        check_size(size, longest)
 
     def _prepare(self, answer: Answer, client: str) -> None:
         self._limit.check(client)
@@ -221,6 +261,7 @@ class Proxy:
     def _ended(self, answer: Answer) -> Any:
         def ended() -> None:
             self._under_way -= 1
+            answer.forget()
             counts = answer.counts
             self.metrics.emitted(characters=counts.characters_out, tokens=counts.completion_tokens)
             for choice in answer.choices:

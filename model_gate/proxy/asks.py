@@ -12,6 +12,7 @@ from typing import Any
 
 from model_gate.prompts import Turn
 from model_gate.web import fields
+from model_gate.web.limits import size_of
 from model_gate.web.messages import MESSAGES, TOOLS, texts, with_texts
 from model_gate.web.problems import ApiError
 from model_gate.web.requests import Form, Rule, wrong
@@ -54,6 +55,11 @@ class Ask:
         """How many answers."""
         return self.n * max(1, len(self.prompts))
 
+    @property
+    def size(self) -> int:
+        """Characters of its prompts: see `model_gate.web.limits.size_of`."""
+        return size_of([Turn("user", one) for one in self.prompts] or self.turns())
+
     def turns(self) -> list[Turn]:
         """Every text of a chat, in the order in which `with_turns` takes them back."""
         return texts(self.messages, [*self._forms(), *self.tools])
@@ -65,6 +71,13 @@ class Ask:
         told: dict[str, Any] = {"messages": messages}
         if tools := found[len(forms) :]:
             told["tools"] = tools
+            choice = self.settings.get("tool_choice")
+            if isinstance(choice, dict):
+                number = _names(self.tools).index(choice["function"]["name"])
+                told["tool_choice"] = {
+                    "type": "function",
+                    "function": {"name": _names(tools)[number]},
+                }
         if forms:
             form = found[0]
             if "parameters" in form:
@@ -157,6 +170,11 @@ def chat(body: object) -> Ask:
 def chat_of(found: dict[str, Any], *, continues: bool = False) -> Ask:
     """The same from fields that have been read."""
     form = found.get("response_format", {}).get("type", "text")
+    choice = found.get("tool_choice")
+    if isinstance(choice, dict) and choice["function"]["name"] not in _names(
+        found.get("tools", [])
+    ):
+        wrong("tool_choice", "the name of one of the tools")
     return Ask(
         "/v1/chat/completions",
         _settings(found),
@@ -184,6 +202,10 @@ def completion(body: object) -> Ask:
         continues=True,
         **_common(found),
     )
+
+
+def _names(tools: Sequence[dict[str, Any]]) -> list[str]:
+    return [str(tool["function"]["name"]) for tool in tools]
 
 
 def _continues(found: dict[str, Any]) -> bool:

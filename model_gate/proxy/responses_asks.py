@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from model_gate.proxy import asks
 from model_gate.web import fields
-from model_gate.web.messages import MESSAGES, TOOLS
+from model_gate.web.messages import TOOLS, numbered
+from model_gate.web.messages import message as read_message
 from model_gate.web.problems import ApiError
 from model_gate.web.requests import Form, Refused, wrong
 
 if TYPE_CHECKING:
     from model_gate.proxy.asks import Ask
 
+_ITEMS = 4096
 _NOT_KEPT = "nothing is kept here, so send the whole conversation"
 _SHOWN = "it would show text before it is filtered"
 _REFUSED = {
@@ -57,8 +59,8 @@ def _input(value: object, place: str) -> list[dict[str, Any]]:
     """Text, or items, as messages of a chat."""
     if isinstance(value, str):
         return [{"role": "user", "content": value}]
-    if not isinstance(value, list) or not value:
-        wrong(place, "a string or a list of items")
+    if not isinstance(value, list) or not 0 < len(value) <= _ITEMS:
+        wrong(place, f"a string or a list of 1 to {_ITEMS} items")
     found = [
         _item(item, f"{place}[{number}]")
         for number, item in enumerate(value)
@@ -67,7 +69,7 @@ def _input(value: object, place: str) -> list[dict[str, Any]]:
     ]
     if not found:
         wrong(place, "a string or a list with messages")
-    return found
+    return numbered(found)
 
 
 def _item(item: object, place: str) -> dict[str, Any]:
@@ -76,14 +78,14 @@ def _item(item: object, place: str) -> dict[str, Any]:
     kind = item.get("type", "message")
     if kind == "message":
         message = {"role": item.get("role"), "content": _parts(item.get("content"))}
-        return dict(MESSAGES([message], place)[0])
+        return read_message(message, place)
     if kind == "function_call":
         call = {
             "id": item.get("call_id"),
             "type": "function",
             "function": {"name": item.get("name"), "arguments": item.get("arguments")},
         }
-        return dict(MESSAGES([{"role": "assistant", "tool_calls": [call]}], place)[0])
+        return read_message({"role": "assistant", "tool_calls": [call]}, place)
     if kind != "function_call_output":
         wrong(place, "a message, a function_call, a function_call_output or reasoning")
     message = {
@@ -91,7 +93,7 @@ def _item(item: object, place: str) -> dict[str, Any]:
         "content": item.get("output"),
         "tool_call_id": item.get("call_id"),
     }
-    return dict(MESSAGES([message], place)[0])
+    return read_message(message, place)
 
 
 def _parts(content: object) -> object:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from model_gate.guard import Guard
-from model_gate.proxy.app import Proxy
+from model_gate.proxy.app import LONGEST_PROMPT, Proxy
 from model_gate.proxy.upstream import SILENCE_S, Upstream
 from model_gate.web import running
 from model_gate.web.limits import LARGEST_BODY, ApiKeys
@@ -27,6 +27,10 @@ class Options:
     keys: ApiKeys | None = None
     open_health: bool = False
     largest_body: int = LARGEST_BODY
+    longest_prompt: int = LONGEST_PROMPT
+    """Characters of a prompt."""
+    connections: int | None = None
+    """At once; as many as descriptors suffice for by default."""
     grace_s: float = running.GRACE_S
     log_requests: bool = False
 
@@ -51,6 +55,7 @@ def serve(url: str, guard: Guard, options: Options, says: Callable[[str], None])
             keys=options.keys,
             open_health=options.open_health,
             largest_body=options.largest_body,
+            longest_prompt=options.longest_prompt,
             may_continue=options.may_continue,
             log_requests=options.log_requests,
         )
@@ -58,4 +63,11 @@ def serve(url: str, guard: Guard, options: Options, says: Callable[[str], None])
         def ready(address: str) -> None:
             says(f"Release {guard.release} before the engine, at {address}/v1, until Ctrl-C.")
 
-        running.run(proxy.app, listener, guard=guard, ready=ready, grace_s=options.grace_s)
+        running.run(
+            proxy.app,
+            listener,
+            guard=guard,
+            ready=ready,
+            grace_s=options.grace_s,
+            connections=options.connections,
+        )

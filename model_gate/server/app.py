@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from model_gate.hashing import REQUEST_HASHES
 from model_gate.model import GatedModel
 from model_gate.server import asks
 from model_gate.server.asks import Ask
@@ -25,6 +27,7 @@ from model_gate.web.limits import LARGEST_BODY, ApiKeys, NamedPrompts, client_of
 from model_gate.web.metrics import Metrics
 from model_gate.web.problems import ApiError
 from model_gate.web.requests import json_body, unless_gone
+from model_gate.web.threads import in_thread
 
 T = TypeVar("T")
 _HEARD_AT_ONCE = 256
@@ -65,6 +68,7 @@ class Server:
         self.engine = Engine(
             model.decoder(), guard, self._prompter.count, self.metrics, queue=queue
         )
+        self._model = model
         self._name = name
         self._context = model.context
         self._keyed = keys is not None
@@ -83,7 +87,7 @@ class Server:
         self.app.post("/v1/chat/completions")(self._chat)
         self.app.post("/v1/completions")(self._completion)
         self.app.get("/v1/models")(self._models)
-        self.app.get("/v1/models/{name:path}")(self._model)
+        self.app.get("/v1/models/{name:path}")(self._one_model)
 
     def start(self) -> None:
         """Start the engine."""
@@ -97,7 +101,7 @@ class Server:
     async def _models(self) -> dict[str, Any]:
         return {"object": "list", "data": [self._about()]}
 
-    async def _model(self, name: str) -> dict[str, Any]:
+    async def _one_model(self, name: str) -> dict[str, Any]:
         self._known(name)
         return self._about()
 
@@ -129,20 +133,25 @@ class Server:
         if self._hearing.statistics().tasks_waiting >= _HEARD_AT_ONCE:
             raise queue_full()
         client = client_of(request.scope, keyed=self._keyed)
-        sequences = await anyio.to_thread.run_sync(
-            self._prompter.sequences, ask, client, limiter=self._hearing
+        hashes = self._model.background.lane(
+            REQUEST_HASHES * self._model.guard.policy.filter.slow_hashes
         )
+        hearing = in_thread(partial(self._prompter.sequences, ask, client, hashes), self._hearing)
+        sequences = await unless_gone(request, hearing)  # who has left before is not heard
         inbox = Inbox(len(sequences), streams=ask.stream)
         choices = [Choice(number, one, inbox) for number, one in enumerate(sequences)]
         self.engine.submit(choices)
+
+        def ended() -> None:
+            self.engine.cancel(choices)
+            hashes.close()
+
         if ask.stream:
-            return EventStream(
-                self._events(ask, shape, inbox, len(choices)), lambda: self.engine.cancel(choices)
-            )
+            return EventStream(self._events(ask, shape, inbox, len(choices)), ended)
         try:
             return await unless_gone(request, self._whole(ask, shape, inbox, choices))
         finally:
-            self.engine.cancel(choices)
+            ended()
 
     async def _whole(
         self, ask: Ask, shape: Shape, inbox: Inbox, choices: Sequence[Choice]

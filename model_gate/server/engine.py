@@ -29,6 +29,7 @@ QUEUE = 256
 _RETRY_S = "5"
 _LOOK_AT_GUARD_S = 1.0
 _FINISHERS = 4
+"""At least; one for each row, since an end may wait for slow hashes, and others must not wait for it."""
 
 
 def queue_full() -> ApiError:
@@ -83,7 +84,7 @@ class Engine:
         self._wake = threading.Condition()
         self._closed: ApiError | None = None
         self._failed = False
-        self._finishers = ThreadPoolExecutor(_FINISHERS, "lethe-finish")
+        self._finishers = ThreadPoolExecutor(max(_FINISHERS, decoder.free), "lethe-finish")
         self._thread = threading.Thread(target=self._run, name="lethe-engine", daemon=True)
         metrics.gauges["queue_length"] = ("Answers that wait for a row.", lambda: len(self._queue))
         metrics.gauges["active_sequences"] = ("Answers in the loop.", lambda: len(self._active))

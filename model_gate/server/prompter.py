@@ -6,16 +6,17 @@ Takes slow hashes and the tokenizer's time: for a thread, not for the event loop
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 from jinja2.exceptions import TemplateError
 
-from model_gate.errors import NamedPromptRefused
+from model_gate.errors import NamedPromptRefused, PromptTooLong
 from model_gate.model import GatedModel
 from model_gate.prompts import Hearing, Turn, hear
 from model_gate.sequence import GatedSequence
 from model_gate.server.asks import Ask
-from model_gate.web.limits import NamedPrompts
+from model_gate.web.limits import CHARACTERS_OF_TOKEN, NamedPrompts, check_size, size_of
 from model_gate.web.messages import texts, with_texts
 from model_gate.web.metrics import Metrics
 from model_gate.web.problems import ApiError
@@ -29,30 +30,49 @@ class Prompter:
         self._metrics = metrics
         self._limit = limit
 
-    def sequences(self, ask: Ask, client: str) -> list[GatedSequence]:
-        """Those of all choices, prompt by prompt.
+    def sequences(self, ask: Ask, client: str, hashes: Executor) -> list[GatedSequence]:
+        """Those of all choices, prompt by prompt; ``hashes``: where their slow hashes are computed.
 
         Raises:
             ApiError: 429, this client has named listed persons too often; 400, what cannot be rendered.
+            PromptTooLong: more tokens than the context holds; nothing was heard.
             NamedPromptRefused, BundleExpired, FilterFailed: see `hear`.
         """
         self._limit.check(client)
         if ask.prompts:
+            for prompt in ask.prompts:
+                self._check_length([Turn("user", prompt)])
             found: list[GatedSequence] = []
             for prompt in ask.prompts:
                 hearing = self._heard([Turn("user", prompt)], ask, client)
                 found += self._choices(
-                    ask, self._encoded(hearing.turns[0].text), hearing, len(found)
+                    ask, self._encoded(hearing.turns[0].text), hearing, len(found), hashes
                 )
             return found
         turns = texts(ask.messages, ask.tools)
+        self._check_length(turns)
         hearing = self._heard(turns, ask, client)
         messages, tools = with_texts(ask.messages, ask.tools, hearing.turns)
-        return self._choices(ask, self._rendered(ask, messages, tools), hearing, 0)
+        return self._choices(ask, self._rendered(ask, messages, tools), hearing, 0, hashes)
 
     def count(self, sequence: GatedSequence) -> int:
         """Tokens of everything that a sequence has said."""
         return self._model.generation(sequence).completion_tokens
+
+    def _check_length(self, turns: Sequence[Turn]) -> None:
+        """Refuse what does not fit, before the filter reads it.
+
+        Raises:
+            PromptTooLong: more tokens than the context holds, those of the template not counted.
+        """
+        context = self._model.context
+        check_size(size_of(turns), CHARACTERS_OF_TOKEN * context)
+        if sum(len(turn.text.encode()) for turn in turns) <= context:
+            return  # a token has an octet at least
+        if self._model.count("\n".join(turn.text for turn in turns)) > context:
+            raise PromptTooLong(
+                f"The prompt has more tokens than this model's context, {context}: shorten it."
+            )
 
     def _heard(self, turns: Sequence[Turn], ask: Ask, client: str) -> Hearing:
         try:
@@ -110,7 +130,7 @@ class Prompter:
         return list(map(int, found["input_ids"]))
 
     def _choices(
-        self, ask: Ask, ids: list[int], hearing: Hearing, first: int
+        self, ask: Ask, ids: list[int], hearing: Hearing, first: int, hashes: Executor
     ) -> list[GatedSequence]:
         model = self._model
         room = model.context - len(ids)
@@ -125,7 +145,7 @@ class Prompter:
                 stop=ask.stop,
                 json_whole=ask.json,
                 room=room,
-                background=model.background,
+                background=hashes,
             )
             for number in range(ask.n)
         ]

@@ -34,6 +34,8 @@ class Options:
     keys: ApiKeys | None = None
     open_health: bool = False
     largest_body: int = LARGEST_BODY
+    connections: int | None = None
+    """At once; as many as descriptors suffice for by default."""
     grace_s: float = running.GRACE_S
     log_requests: bool = False
 
@@ -83,6 +85,8 @@ def serve(path: Path | str, guard: Guard, options: Options, says: Callable[[str]
                 ready=ready,
                 ending=server.engine.stop,
                 grace_s=options.grace_s,
+                connections=options.connections,
             )
         finally:
             server.close()
+            model.close()

@@ -20,12 +20,35 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from filter.errors import InputError
+from model_gate.errors import PromptTooLong
+from model_gate.prompts import Turn
 from model_gate.web.problems import RATE, ApiError
 
 LARGEST_BODY = 4 << 20
 """Octets."""
+CHARACTERS_OF_TOKEN = 16
+"""More than a token of a long text has on the average, in any language and vocabulary."""
+_CHARACTERS_OF_STRING = 4
+"""What every string of a prompt counts besides its own: quotes and commas are tokens as well."""
 _CLIENTS = 16384
 _HOUR_S = 3600.0
+
+
+def size_of(turns: Iterable[Turn]) -> int:
+    """Characters of a prompt, each of its strings counted with what stands around it."""
+    return sum(len(turn.text) + _CHARACTERS_OF_STRING for turn in turns)
+
+
+def check_size(size: int, at_most: int) -> None:
+    """Call it before a prompt is heard, which takes longer the longer it is.
+
+    Raises:
+        PromptTooLong: more characters (`size_of`) than are read.
+    """
+    if size > at_most:
+        raise PromptTooLong(
+            f"The prompt has more than the {at_most} characters that are read here: shorten it."
+        )
 
 
 class NamedPrompts:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from model_gate.prompts import Turn
-from model_gate.web.fields import each, ignored, json_object, text
-from model_gate.web.requests import Form, Refused, Rule, wrong
+from model_gate.web.fields import each, ignored, json_object, one_of, text
+from model_gate.web.requests import Form, Refused, Rule, strict_json, wrong
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 _NAME = 256
@@ -34,7 +34,7 @@ def _content(value: object, place: str) -> str:
     parts = []
     for number, part in enumerate(value):
         where = f"{place}[{number}]"
-        if not isinstance(part, dict) or part.get("type") not in {"text", "input_text"}:
+        if not isinstance(part, dict) or part.get("type") not in ("text", "input_text"):
             wrong(where, 'a text part, {"type": "text", "text": ...}: only text is read here')
         parts.append(_PART(part, where)["text"])
     return "\n".join(parts)
@@ -43,8 +43,8 @@ def _content(value: object, place: str) -> str:
 def _arguments(value: object, place: str) -> str:
     """Arguments of a tool call: a string that holds a JSON object."""
     try:
-        found = json.loads(value) if isinstance(value, str) else None
-    except (ValueError, RecursionError):
+        found = strict_json(value) if isinstance(value, str) else None
+    except ValueError:
         found = None
     if not isinstance(found, dict):
         wrong(place, "a string that holds a JSON object")
@@ -53,7 +53,7 @@ def _arguments(value: object, place: str) -> str:
 
 _FUNCTION = Form({"name": text(_NAME), "arguments": _arguments}, required=("name", "arguments"))
 _CALL = Form(
-    {"id": text(_NAME), "type": text(32), "function": _FUNCTION, "index": ignored},
+    {"id": text(_NAME), "type": one_of("function"), "function": _FUNCTION, "index": ignored},
     required=("function",),
 )
 _CALLS = each(_CALL, 128)
@@ -102,7 +102,40 @@ def message(value: object, place: str) -> dict[str, Any]:
     return found
 
 
-MESSAGES = each(message, 4096, 1)
+def numbered(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same messages with ids of our own for their tool calls: which belongs to which is all they tell.
+
+    An id is the client's free text, and templates show it to the model. Mistral's take only those of nine
+    letters and digits.
+    """
+    own: dict[str, str] = {}
+
+    def of(given: str) -> str:
+        return own.setdefault(given, f"call{len(own):05}")
+
+    changed = []
+    for one in messages:
+        new = dict(one)
+        if "tool_calls" in one:
+            new["tool_calls"] = [
+                {**call, "id": of(call["id"])} if "id" in call else call
+                for call in one["tool_calls"]
+            ]
+        if "tool_call_id" in one:
+            new["tool_call_id"] = of(one["tool_call_id"])
+        changed.append(new)
+    return changed
+
+
+_EACH = each(message, 4096, 1)
+
+
+def conversation(value: object, place: str) -> list[dict[str, Any]]:
+    """Messages (`message`), their ids `numbered`."""
+    return numbered(_EACH(value, place))
+
+
+MESSAGES: Rule = conversation
 TOOLS = each(tool, 128)
 _IDS = frozenset({"role", "type", "id", "tool_call_id"})
 _FREE = "parameters"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, TypeVar
 
+import anyio
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
@@ -25,7 +27,11 @@ Rule = Callable[[object, str], Any]
 _PATIENCE_S = 60
 """For a whole body to arrive."""
 _PLAIN = re.compile("[a-z_]{1,40}")
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+DEEPEST = 128
+"""Levels of objects and lists; schemas of tools, which nest deepest, have some ten."""
+_LARGE = 1 << 16
+"""Octets; a larger body is not read on the event loop."""
 _OFF: Final[tuple[object, ...]] = (None, False, {}, [])
 
 
@@ -114,6 +120,13 @@ def _refuse_constant(_: str) -> NoReturn:
     raise ValueError
 
 
+def _finite(text: str) -> float:
+    found = float(text)
+    if not math.isfinite(found):
+        raise ValueError
+    return found
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """No key twice: readers differ in which of them counts."""
     found = dict(pairs)
@@ -122,21 +135,57 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def strict_json(text: str) -> Any:
+    """JSON (RFC 8259, I-JSON) of at most `DEEPEST` levels.
+
+    No NaN, no number beyond a double's, no key twice, no lone surrogates.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        found = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except RecursionError:
+        raise ValueError from None
+    if text.count("[") + text.count("{") > DEEPEST and _is_deep(found):
+        raise ValueError
+    if _SURROGATE.search(text):
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return True
+
+
 def parsed(octets: bytes) -> Any:
-    """JSON (RFC 8259, I-JSON): UTF-8, no NaN, no key twice, no lone surrogates.
+    """A body of JSON in UTF-8; see `strict_json`.
 
     Raises:
         ApiError: it is none.
     """
     try:
-        found = json.loads(
-            octets.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant
-        )
-        if _SURROGATE.search(octets):
-            json.dumps(found, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        raise ApiError(400, "The body cannot be read as JSON (RFC 8259, I-JSON).") from None
-    return found
+        return strict_json(octets.decode("utf-8"))
+    except ValueError:
+        raise ApiError(
+            400,
+            f"The body cannot be read as JSON (RFC 8259, I-JSON) of at most {DEEPEST} levels.",
+        ) from None
 
 
 async def json_body(request: Request) -> Any:
@@ -154,6 +203,8 @@ async def json_body(request: Request) -> Any:
     except TimeoutError:
         close = {"Connection": "close"}
         raise ApiError(408, "The body did not arrive in time.", headers=close) from None
+    if len(octets) > _LARGE:
+        return await anyio.to_thread.run_sync(parsed, octets)
     return parsed(octets)
 
 

@@ -22,7 +22,7 @@ from fastapi import FastAPI
 from filter.errors import InputError
 from model_gate.guard import Guard
 from model_gate.web import logs
-from model_gate.web.connections import Connection, take_descriptors
+from model_gate.web.connections import served
 
 REFRESH_S = 5.0
 PROBE_S = 60.0
@@ -115,6 +115,7 @@ def run(
     ending: Callable[[], None] = _nothing,
     grace_s: float = GRACE_S,
     keeper: Keeper | None = None,
+    connections: int | None = None,
 ) -> None:
     """Serve until asked to end.
 
@@ -126,9 +127,10 @@ def run(
         ending: called on the event loop when the grace is over: ends all streams, with an event that says so.
         grace_s: seconds for what is under way.
         keeper: how it is kept up to date; `Keeper` by default.
+        connections: at once; by default as many as descriptors suffice for.
     """
     with _kept(keeper or Keeper(guard)), _outliving_signals():
-        server = _server(app, listener, ready, ending, grace_s)
+        server = _server(app, listener, ready, ending, grace_s, connections)
         server.run([listener])
 
 
@@ -142,11 +144,12 @@ def running(
     ending: Callable[[], None] = _nothing,
     grace_s: float = GRACE_S,
     keeper: Keeper | None = None,
+    connections: int | None = None,
 ) -> Iterator[str]:
     """Serve from a thread of its own; yields the address (``http://host:port``), ends on leaving. As `run`."""
     up = threading.Event()
     with listening(host, port) as listener, _kept(keeper or Keeper(guard)):
-        server = _server(app, listener, lambda _: up.set(), ending, grace_s)
+        server = _server(app, listener, lambda _: up.set(), ending, grace_s, connections)
         thread = threading.Thread(target=server.run, args=([listener],), name="lethe-web")
         thread.start()
         try:
@@ -165,11 +168,12 @@ def _server(
     ready: Callable[[str], None],
     ending: Callable[[], None],
     grace_s: float,
+    connections: int | None,
 ) -> _Server:
     config = uvicorn.Config(
         app,
         loop="auto",  # uvloop, where there is one
-        http=Connection,
+        http=served(connections),  # type: ignore[arg-type]  # makes protocols, as a class does
         ws="none",
         access_log=False,
         log_config=None,
@@ -179,7 +183,6 @@ def _server(
         timeout_graceful_shutdown=int(grace_s) + _TO_CLOSE_S,
     )
     dictConfig(logs.LOGGING)
-    take_descriptors()
     sys.setswitchinterval(_SWITCH_S)
     return _Server(config, lambda: ready(_address(listener)), ending, grace_s)
 

@@ -30,6 +30,8 @@ class Script:
     cuts: Sequence[int] = ()
     """Sizes of TCP segments, in turn; a whole event at once without."""
     crlf: bool = False
+    longest: Any = None
+    """``max_model_len`` of its model; left out without."""
     choices: dict[int, Sequence[Delta]] = field(default_factory=dict)
     """What single choices say instead."""
 
@@ -84,7 +86,9 @@ class Engine:
         return True
 
     def _model(self) -> dict[str, Any]:
+        longest = self.script.longest
         return {
+            **({} if longest is None else {"max_model_len": longest}),
             "id": "fake",
             "object": "model",
             "created": 5,

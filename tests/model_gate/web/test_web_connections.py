@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
@@ -33,14 +36,7 @@ def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     """A server that waits half a second for a head, and as long for the next piece of a body."""
     monkeypatch.setattr(connections, "HEAD_S", 0.5)
     monkeypatch.setattr(connections, "BODY_S", 0.5)
-    app = FastAPI()
-
-    @app.post("/echo")
-    async def echo(request: Request) -> int:
-        return len(await request.body())
-
-    bundle = Bundle.build([("email", "jane.doe@example.org")], release="2026.2.0", kdf="testing")
-    guard = Guard(bundle, GatePolicy(), allow_testing=True)
+    app, guard = echoing()
     with running.running(app, guard=guard) as url:
         parts = urlsplit(url)
         yield str(parts.hostname), int(parts.port or 0)
@@ -103,3 +99,96 @@ def test_a_slow_body_and_the_next_request(address: tuple[str, int]) -> None:
         for _ in range(2):
             connection.sendall(head(len(BODY)) + BODY)
             assert b"200 OK" in answered(connection)
+
+
+def echoing() -> tuple[FastAPI, Guard]:
+    app = FastAPI()
+
+    @app.post("/echo")
+    async def echo(request: Request) -> int:
+        return len(await request.body())
+
+    bundle = Bundle.build([("email", "jane.doe@example.org")], release="2026.2.0", kdf="testing")
+    return app, Guard(bundle, GatePolicy(), allow_testing=True)
+
+
+def test_idle_connections_make_room() -> None:
+    """Of those on which nothing is asked the oldest goes; one in the middle of a request stays."""
+    app, guard = echoing()
+    with running.running(app, guard=guard, connections=3) as url, ExitStack() as stack:
+        parts = urlsplit(url)
+
+        def connected() -> socket.socket:
+            made = socket.create_connection((str(parts.hostname), int(parts.port or 0)))
+            return stack.enter_context(made)
+
+        busy = connected()
+        busy.sendall(head(len(BODY)) + BODY[:1000])
+        time.sleep(0.2)
+        idle = [connected() for _ in range(2)]
+        time.sleep(0.2)
+        new = connected()
+        assert closed(idle[0])
+        for one in (new, idle[1]):
+            one.sendall(head(len(BODY)) + BODY)
+            assert b"200 OK" in answered(one)
+        busy.sendall(BODY[1000:])
+        assert b"200 OK" in answered(busy)
+
+
+def test_where_all_are_busy_no_more_are_let_in() -> None:
+    app, guard = echoing()
+    with running.running(app, guard=guard, connections=2) as url, ExitStack() as stack:
+        parts = urlsplit(url)
+        address = (str(parts.hostname), int(parts.port or 0))
+        busy = [stack.enter_context(socket.create_connection(address)) for _ in range(2)]
+        for one in busy:
+            one.sendall(head(len(BODY)) + BODY[:1000])
+        time.sleep(0.2)
+        new = stack.enter_context(socket.create_connection(address))
+        assert closed(new)
+        for one in busy:
+            one.sendall(BODY[1000:])
+            assert b"200 OK" in answered(one)
+        assert b"200 OK" in asked_again(address)
+
+
+def closed(connection: socket.socket) -> bool:
+    """Whether it is, earlier than silence is no longer waited for."""
+    connection.settimeout(connections.HEAD_S / 2)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
+def asked_again(address: tuple[str, int]) -> bytes:
+    with socket.create_connection(address) as connection:
+        connection.sendall(head(len(BODY)) + BODY)
+        return answered(connection)
+
+
+def test_what_follows_a_body_may_not_go_on(address: tuple[str, int]) -> None:
+    with socket.create_connection(address) as connection:
+        chunked = head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+        connection.sendall(chunked + b"1\r\nx\r\n0\r\n")
+        for number in range(2000):
+            try:
+                connection.sendall(b"X-%d: " % number + b"y" * 1000 + b"\r\n")
+            except OSError:
+                return
+            time.sleep(0.001)
+    raise AssertionError("It is still read.")
+
+
+def test_descriptors_suffice() -> None:
+    code = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 400))
+from model_gate.web.connections import served, take_descriptors
+print(take_descriptors(), served().keywords["at_most"], served(7).keywords["at_most"])
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["400", "112", "7"]

@@ -56,10 +56,11 @@ def test_a_message_with_everything() -> None:
         ],
         "messages",
     )
-    call = {**CALL, "function": {"name": "mail", "arguments": '{"to": "@a"}'}}
+    function = {"name": "mail", "arguments": '{"to": "@a"}'}
+    call = {**CALL, "id": "call00000", "function": function}
     assert read == [
         {"role": "assistant", "tool_calls": [call], "reasoning_content": "Hm."},
-        {"role": "tool", "tool_call_id": "call_1", "content": "done"},
+        {"role": "tool", "tool_call_id": "call00000", "content": "done"},
     ]
 
 
@@ -144,7 +145,7 @@ def test_texts_come_back_in_their_places() -> None:
     assert new_messages[0]["content"] == "<C>"
     assert new_messages[0]["role"] == "assistant"
     assert new_messages[0]["tool_calls"][0]["function"]["name"] == "<mail>"
-    assert new_messages[0]["tool_calls"][0]["id"] == "call_1"
+    assert new_messages[0]["tool_calls"][0]["id"] == "call00000"
     assert new_tools[0]["function"]["description"] == "<Writes to Jane Doe.>"
     assert new_tools[0]["function"]["parameters"]["<properties>"] == {"<to>": {"<enum>": ["<Ann>"]}}
 

@@ -12,9 +12,11 @@ from typing import Annotated, Any
 import typer
 
 from filter.errors import InputError
+from lethe import differences
 from lethe.console import corpus_extra, grouped, printable, progress_bar
 
 app = typer.Typer(help="Gather opt-outs, compile them, explain verdicts.", no_args_is_help=True)
+app.command("diff")(differences.diff_policies)
 
 
 def _day(text: str | None) -> date:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from filter.errors import InputError
+from lethe import differences, evidence, executor_options, recipes, selection
+from lethe import takedown as takedowns
 from lethe.console import corpus_extra, grouped, progress_bar, share
 
 app = typer.Typer(
@@ -16,53 +17,7 @@ app = typer.Typer(
 )
 
 
-@app.command("list")
-def list_recipes(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
-    """List the recipes.
-
-    Example:
-
-    lethe reconstruct list
-    """
-    with corpus_extra():
-        from pipeline.reconstruct.recipes import recipes
-    if as_json:
-        typer.echo(json.dumps([r.described() for r in recipes().values()], indent=1))
-        return
-    for r in recipes().values():
-        typer.echo(f"{r.name:<20}{r.dataset + ' @ ' + r.revision:<46}{' -> '.join(r.stages)}")
-
-
-@app.command()
-def show(
-    recipe: Annotated[str, typer.Argument(help="A name from `lethe reconstruct list`.")],
-) -> None:
-    """Explain a recipe: its dataset, its columns, its stages, and what upstream does.
-
-    Example:
-
-    lethe reconstruct show fineweb
-    """
-    with corpus_extra():
-        from pipeline.reconstruct.recipes import recipe as named
-    r = named(recipe)
-    rows = {
-        "dataset": f"{r.dataset} @ {r.revision}",
-        "homepage": r.homepage,
-        "license": r.license,
-        "stages": " -> ".join(r.stages),
-        "text": r.text,
-        "id": " or ".join(r.id),
-        "url": " or ".join(r.url),
-        "language": " or ".join(r.language),
-        "tokens": " or ".join(r.tokens),
-        "upstream": r.upstream,
-    }
-    typer.echo(r.title)
-    for name, value in rows.items():
-        typer.echo(f"  {name:<10}{value}")
+recipes.register(app)
 
 
 @app.command()
@@ -87,19 +42,54 @@ def run(
     unpublished: Annotated[
         bool, typer.Option("--unpublished", help="Remove listed names, too; never publish it.")
     ] = False,
+    min_class: Annotated[
+        int | None,
+        typer.Option(
+            "--min-class", help="Keep quality classes from this on, 0 to 4 (recipes of code)."
+        ),
+    ] = None,
+    quality_head: selection.QualityHead = None,
+    toxicity_head: selection.ToxicityHead = None,
+    keep: selection.Keep = None,
+    drop_toxic: selection.DropToxic = None,
+    thresholds: selection.Thresholds = None,
+    drop_embeddings: selection.DropEmbeddings = False,
+    device: selection.Device = "auto",
+    executor: executor_options.Executor = "local",
+    ray_address: executor_options.RayAddress = None,
+    slurm_partition: executor_options.SlurmPartition = None,
+    slurm_time: executor_options.SlurmTime = None,
+    slurm_cpus: executor_options.SlurmCpus = None,
+    slurm_mem_per_cpu_gb: executor_options.SlurmMemory = None,
+    slurm_env_command: executor_options.SlurmEnvironment = None,
+    slurm: executor_options.SlurmMore = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Rebuild a corpus under a policy. Interrupted, the same command goes on where it was.
 
-    Example:
+    Examples:
 
     lethe reconstruct run fineweb --input corpus/ --policy policy.parquet --out rebuilt/ --workers 4
+
+    lethe reconstruct run fineweb --input /shared/corpus --policy /shared/policy.parquet --out /shared/rebuilt
+    --executor slurm --workers 64 --slurm account=nlp
     """
     with corpus_extra():
         from pipeline.reconstruct.engine import run as run_recipe
         from pipeline.reconstruct.manifest import Options
         from pipeline.reconstruct.recipes import recipe as named
-    chosen = named(recipe)
+    chosen = recipes.with_least_class(named(recipe), min_class)
+    chosen = selection.with_shares(chosen, keep, drop_toxic)
+    where = executor_options.chosen(
+        executor,
+        ray_address,
+        slurm_partition,
+        slurm_time,
+        slurm_cpus,
+        slurm_mem_per_cpu_gb,
+        slurm_env_command,
+        slurm,
+    )
     mode = pii or ("strict" if "pii" in chosen.stages else "none")
     if bundle is not None:
         _warn(bundle, mode, unpublished=unpublished)
@@ -110,17 +100,31 @@ def run(
             policy,
             out,
             bundle=bundle,
-            options=Options(pii=mode, limit=limit, removed=removed, unpublished=unpublished),
+            options=Options(
+                pii=mode,
+                limit=limit,
+                removed=removed,
+                unpublished=unpublished,
+                quality_head=quality_head,
+                toxicity_head=toxicity_head,
+                thresholds=thresholds,
+                drop_embeddings=drop_embeddings,
+                device=device,
+            ),
             workers=workers,
             progress=bar,
+            executor=where,
         )
     if as_json:
         typer.echo(json.dumps({k: getattr(result, k) for k in result.__slots__}))
         return
+    if result.jobs:
+        typer.echo(executor_options.told(result))
+        return
     dropped = result.documents_in - result.documents_out
     typer.echo(
         f"{grouped(result.documents_in)} documents came in, {grouped(result.documents_out)} stayed, "
-        f"{grouped(dropped)} opted out ({share(dropped, result.documents_in)})."
+        f"{grouped(dropped)} {selection.gone(chosen)} ({share(dropped, result.documents_in)})."
     )
     if result.replaced:
         found = ", ".join(f"{grouped(n)} {kind}" for kind, n in result.replaced.items())
@@ -155,32 +159,10 @@ def _warn(bundle: Path, mode: str, *, unpublished: bool) -> None:
         typer.secho(sentence, fg="yellow", err=True)
 
 
-@app.command()
-def report(
-    corpus: Annotated[str, typer.Argument(help="Output folder of `lethe reconstruct run`.")],
-    format: Annotated[str, typer.Option(help="html, md or json.")] = "html",  # noqa: A002
-    out: Annotated[Path | None, typer.Option(help="File to write; standard output.")] = None,
-) -> None:
-    """Report what was kept and lost, by language, signal and site.
-
-    Example:
-
-    lethe reconstruct report rebuilt/ --format html --out report.html
-    """
-    with corpus_extra():
-        from pipeline.atomic import replacing
-        from pipeline.reconstruct.report import report as render
-    if format not in {"html", "md", "json"}:
-        raise InputError(f"There is no report format {format!r}: use html, md or json.")
-    text = render(corpus, format)
-    if out is None:
-        typer.echo(text)
-        return
-    try:
-        with replacing(out) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{out} cannot be written ({error.strerror}): choose another file for --out."
-        ) from None
-    typer.echo(f"{out}: {len(text.encode()) / 1024:.0f} kB", err=True)
+app.add_typer(selection.head, name="head")
+app.command()(selection.embed)
+app.command()(evidence.report)
+app.command()(evidence.verify)
+app.command()(evidence.provenance)
+app.command()(differences.diff)
+app.command()(takedowns.takedown)

@@ -163,7 +163,7 @@ def test_report_and_its_errors(world: Any) -> None:
     assert file.read_text(encoding="utf-8").lower().startswith("<!doctype html>")
     for arguments, match in (
         ((world.folder,), "holds no manifest.json"),
-        ((out, "--format", "pdf"), "There is no report format 'pdf': use html, md or json."),
+        ((out, "--format", "pdf"), "There is no report format 'pdf': use html, md, json"),
         ((out, "--out", world.folder), "cannot be written"),
         ((out, "--out", file / "below"), "cannot be written"),
     ):

@@ -23,11 +23,23 @@ COMMANDS = [
     ("optout", "compile"),
     ("optout", "check"),
     ("optout", "fetch"),
+    ("optout", "diff"),
     ("reconstruct",),
     ("reconstruct", "list"),
     ("reconstruct", "show"),
+    ("reconstruct", "plan"),
+    ("reconstruct", "prepare"),
+    ("reconstruct", "prepare", "paradocs"),
+    ("reconstruct", "head"),
+    ("reconstruct", "head", "import"),
+    ("reconstruct", "embed"),
+    ("reconstruct", "megatron"),
     ("reconstruct", "run"),
     ("reconstruct", "report"),
+    ("reconstruct", "takedown"),
+    ("reconstruct", "verify"),
+    ("reconstruct", "provenance"),
+    ("reconstruct", "diff"),
     ("registry",),
     *(
         ("registry", name)
@@ -44,7 +56,17 @@ COMMANDS = [
     ("gate", "proxy"),
     ("gate", "generate"),
 ]
-GROUPS = ((), ("filter",), ("optout",), ("reconstruct",), ("registry",), ("bundle",), ("gate",))
+GROUPS = (
+    (),
+    ("filter",),
+    ("optout",),
+    ("reconstruct",),
+    ("reconstruct", "head"),
+    ("reconstruct", "prepare"),
+    ("registry",),
+    ("bundle",),
+    ("gate",),
+)
 
 
 def lethe(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:

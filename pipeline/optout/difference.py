@@ -98,13 +98,13 @@ def _hosts(old: pa.Table, new: pa.Table, *, www: bool) -> tuple[frozenset[str], 
             only["host"].to_pylist(), only["subdomains"].to_pylist(), strict=True
         ):
             (below if subdomains else names).add(name)
-    hosts = {host for name in names if (host := _host(name))}
+    hosts = {host for name in names if (host := host_of(name))}
     if www:
         hosts |= {host[4:] if host.startswith("www.") else f"www.{host}" for host in hosts}
-    return frozenset(hosts), frozenset(host for name in below if (host := _host(name)))
+    return frozenset(hosts), frozenset(host for name in below if (host := host_of(name)))
 
 
-def _host(name: str) -> str:
+def host_of(name: str) -> str:
     """The canonical host of a name as policies have them: with a port, or as it stood in a URL."""
     canonical = canonical_or_empty(name)
     if canonical and not has_port(canonical):

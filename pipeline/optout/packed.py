@@ -9,12 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.optout.host_rules import Source
+from pipeline.optout.ready import numbers, one_array
 from pipeline.optout.rules import Rule, RuleSet
 from pipeline.optout.sieve import Meshes
 from pipeline.optout.signals import Signal
 
-_BLOCK = 64
+_BLOCK = 8
 """Rule sets that are turned into Python objects at a time."""
+_BLOCKS = 1024
+"""So many blocks are kept; hosts are met in any order."""
 
 Entry = tuple[int, str, bool, str | None]
 """Source, host, whether its subdomains are meant, ISO date."""
@@ -27,22 +30,24 @@ class PackedSources:
     """Columns of the policy table, flat; nothing is turned into Python objects before it is asked for."""
 
     def __init__(self, table: pa.Table) -> None:
-        columns = {name: _one(table[name]) for name in table.schema.names}
-        encoded = columns["signal"].dictionary_encode()
-        signals: list[Signal] = [Signal(s) for s in encoded.dictionary.to_pylist()]
-        self._signals: list[Signal] = [signals[i] for i in encoded.indices.to_pylist()]
+        columns = {name: one_array(table[name]) for name in table.schema.names}
+        encoded = columns["signal"]
+        if not pa.types.is_dictionary(encoded.type):
+            encoded = encoded.dictionary_encode()
+        self._signals: list[Signal] = [Signal(s) for s in encoded.dictionary.to_pylist()]
+        self._signal_of = numbers(encoded.indices)
         self._files, self._hashes, self._hosts = (columns[c] for c in ("file", "sha256", "hosts"))
-        self._file_names: list[str] = columns["file"].to_pylist()
-        self.all_signals = frozenset(signals)
+        self._status = columns["status"]
+        self.all_signals = frozenset(self._signals)
         """The signals that occur."""
-        self.sieves = Meshes(*(columns[c].to_numpy() for c in Meshes._fields))
+        self.sieves = Meshes(*(numbers(columns[c]) for c in Meshes._fields))
         """The sieve of every source."""
         rulesets = columns["rulesets"]
-        self._ruleset_at = rulesets.offsets.to_pylist()
+        self._ruleset_at = numbers(rulesets.offsets)
         flat = rulesets.values
-        self._agents = flat.field("agents").to_numpy()
+        self._agents = numbers(flat.field("agents"))
         rules = flat.field("rules")
-        self._rule_at = rules.offsets.to_numpy()
+        self._rule_at = numbers(rules.offsets)
         self._pattern, self._allow, self._line, self._text = (
             rules.values.field(c) for c in ("pattern", "allow", "line", "text")
         )
@@ -57,28 +62,38 @@ class PackedSources:
 
     def signal(self, owner: int) -> Signal:
         """The signal of a source."""
-        return self._signals[owner]
+        return self._signals[int(self._signal_of[owner])]
 
     def file(self, owner: int) -> str:
         """The kind of file a source is, or the name of its list."""
-        return self._file_names[owner]
+        found: str = self._files[owner].as_py()
+        return found
+
+    def sha256(self, owner: int) -> str:
+        """SHA-256 of a source's octets; empty where there is none, or it refuses nothing."""
+        found: str = self._hashes[owner].as_py()
+        return found
+
+    def answered(self, owner: int) -> bool:
+        """Whether somebody said it: a site that was not reached, or not understood, said nothing."""
+        return bool(self._status[owner].as_py() == "ok")
 
     def unpack(self, owner: int, day: str | None) -> Source:
         """A source with its rules."""
+        first, behind = self._ruleset_at[owner : owner + 2].tolist()
         return Source(
-            signal=self._signals[owner],
+            signal=self.signal(owner),
             described=(self._files, self._hashes, owner),
             date=day,
-            rulesets=[
-                self._ruleset(i)
-                for i in range(self._ruleset_at[owner], self._ruleset_at[owner + 1])
-            ],
+            rulesets=[self._ruleset(i) for i in range(first, behind)],
         )
 
     def _ruleset(self, i: int) -> tuple[int, RuleSet, dict[Rule, str]]:
         number, at = divmod(i, _BLOCK)
         block = self._blocks.get(number)
         if block is None:
+            if len(self._blocks) >= _BLOCKS:
+                self._blocks.clear()
             block = self._blocks[number] = self._block(number * _BLOCK)
         agents, bounds, columns = block
         begin, end = bounds[at], bounds[at + 1]
@@ -98,11 +113,3 @@ class PackedSources:
             for c in (self._pattern, self._allow, self._line, self._text)
         ]
         return self._agents[first : first + _BLOCK].tolist(), (bounds - start).tolist(), columns
-
-
-def _one(column: pa.ChunkedArray) -> pa.Array:
-    """One array of a column, its offsets starting at zero."""
-    joined = column.combine_chunks()
-    if isinstance(joined, pa.ChunkedArray):
-        joined = joined.chunk(0) if joined.num_chunks else pa.array([], joined.type)
-    return pa.concat_arrays([joined]) if joined.offset else joined

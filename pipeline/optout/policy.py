@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,56 +13,40 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filter.errors import InputError
-from filter.urls import comparable_path, split_url
-from pipeline.optout import policy_file, tags
-from pipeline.optout.hosts import NO_AUTHORITY, SILENT, HostIndex, canonical_or_empty, has_port
-from pipeline.optout.netloc import raw_authority
-from pipeline.optout.packed import PackedSources
+from filter.urls import comparable_path
+from pipeline.optout import ready, tags
+from pipeline.optout.hosts import SILENT, HostIndex
+from pipeline.optout.located import Locator, Where
 from pipeline.optout.page import PAGE_COLUMNS, page_refusals
-from pipeline.optout.policy_file import Header
+from pipeline.optout.ready import Ready
 from pipeline.optout.sieve import ROOT, candidates
 from pipeline.optout.signals import Signal
 from pipeline.optout.spec import Fall, PolicySpec, named
 from pipeline.optout.verdicts import KEEP, Refusal, Verdict, Verdicts
 
-_HOST = r"^https?://(?P<host>[a-z0-9_-]+(?:\.[a-z0-9_-]+)+)(?:[/?#]|$)"
-"""URLs whose host the canonical form leaves alone, which is nearly all of them."""
-_NETLOC = r"^https?://(?P<host>[!-\"$-.0->@-Z^-~]+)(?:[/?#]|$)"
-"""URLs whose authority the standard library reads off without objection."""
 _NO_URL = Refusal(
     Signal.ROBOTS, (Signal.ROBOTS,), (), "(no URL: nobody can be asked)", None, "policy", None, None
 )
-_MAX_LABEL = 63
+_HELD = 1 << 14
+"""Hosts with unpacked rules and refusals that are kept, which is some 100 MB; a process that reads a
+whole corpus meets all hosts there are."""
+_OPENED = threading.local()
+"""The policy of `OptOutPolicy.opened_once`."""
 _ORDER = {signal: i for i, signal in enumerate(Signal)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Where:
-    """Where the URLs of a batch lead."""
-
-    hosts: pa.Array
-    """Host of every row, null where there is none."""
-    numbers: npt.NDArray[np.int64]
-    """Its number in the `HostIndex`."""
-    plain: npt.NDArray[np.bool_]
-    """Rows that are written in the usual way."""
-    lengths: npt.NDArray[np.int64]
-    """Octets of the authority in plain rows."""
-    paths: dict[int, str | None]
-    """Comparable paths of the other rows, so that they are split only once."""
 
 
 class OptOutPolicy:
     """Every opt-out that was in force on a date, ready to be asked.
 
-    Rules of a host are unpacked when the host is first met. An instance is not shared between
-    threads; it pickles as the path it was opened from.
+    Rules of a host are unpacked when the host is first met, and forgotten when they are many. An
+    instance is not shared between threads; it pickles as the paths it was opened from.
     """
 
-    def __init__(self, path: Path, header: Header, sources: pa.Table) -> None:
+    def __init__(self, path: Path, made: Ready, folder: Path | None = None) -> None:
+        """``folder`` is the one in which ``made`` lies, if it lies in one."""
         self.path = path
-        self.header = header
+        self.folder = folder
+        header = self.header = made.header
         self.spec: PolicySpec = named(
             header.spec["name"],
             signals=",".join(header.spec["signals"]),
@@ -72,26 +57,49 @@ class OptOutPolicy:
         )
         self.refusals: list[Refusal] = []
         self._codes: dict[Refusal, int] = {}
-        self._canonical: dict[str, str | None] = {}
-        self._hosts = HostIndex(PackedSources(sources), self.spec, header.agents, self._code)
+        self._hosts = HostIndex(made, self.spec, header.agents, self._code)
+        self._locator = Locator(self._hosts, self.spec)
         self._tags = (
             tags.TagIndex(path.with_name(header.tags["file"]), header.tags) if header.tags else None
         )
         self._documents = pa.array(list(header.documents), pa.string())
 
     @classmethod
-    def open(cls, path: str | Path) -> OptOutPolicy:
+    def open(cls, path: str | Path, folder: Path | None = None) -> OptOutPolicy:
         """Open the compiled policy at ``path``.
+
+        ``folder`` holds it made ready (`pipeline.optout.ready.made_ready`): what is in there is mapped
+        into memory, which takes no time and is shared between processes.
 
         Raises:
             UnreadableFile: it, or its tags, are missing or damaged.
             WrongVersion: it was compiled in another format.
         """
-        header, sources = policy_file.read(Path(path))
-        return cls(Path(path), header, sources)
+        found = ready.from_policy(Path(path)) if folder is None else ready.from_folder(folder)
+        return cls(Path(path), found, folder)
+
+    @classmethod
+    def opened_once(cls, path: Path, folder: Path | None = None) -> OptOutPolicy:
+        """The same, but one instance for all calls of this thread; for one policy at a time.
+
+        Where ``folder`` is not there, as on another machine, the policy is opened without it.
+
+        Raises:
+            UnreadableFile: it, or its tags, are missing or damaged.
+            WrongVersion: it was compiled in another format.
+        """
+        if folder is not None and not folder.is_dir():
+            folder = None
+        file = path if folder is None else folder
+        identity = (path, folder, _identity(file))
+        if getattr(_OPENED, "identity", None) != identity:
+            _OPENED.policy = cls.open(path, folder)
+            _OPENED.identity = identity
+        opened: OptOutPolicy = _OPENED.policy
+        return opened
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (OptOutPolicy.open, (self.path,))
+        return (OptOutPolicy.open, (self.path, self.folder))
 
     @property
     def version(self) -> str:
@@ -121,8 +129,10 @@ class OptOutPolicy:
         for column in (ids, *(pages or {}).values()):
             if column is not None and len(column) != len(urls):
                 raise ValueError("the columns of a batch must have one length")
+        if self._hosts.size + len(self.refusals) > _HELD:
+            self._forget()
         urls = _one(urls)
-        where = self._locate(urls)
+        where = self._locator.locate(urls)
         codes = self._by_host(urls, where)
         if self.spec.no_url is Fall.DROP:
             nowhere = ~pc.is_valid(where.hosts).to_numpy(zero_copy_only=False)
@@ -136,70 +146,9 @@ class OptOutPolicy:
             self._add(codes, range(len(codes)), _listed(listed))
         return Verdicts(where.hosts, codes, self.refusals)
 
-    # -- hosts ---------------------------------------------------------------------------------
-
-    def _locate(self, urls: pa.Array) -> _Where:
-        """Which host every row belongs to."""
-        pattern = _HOST if self.spec.canonical_hosts else _NETLOC
-        found = pc.extract_regex(urls, pattern=pattern).field(0)
-        lengths = pc.fill_null(pc.binary_length(found), 0).to_numpy(zero_copy_only=False)
-        # A name of up to 63 octets has no label that is too long; longer ones are looked at.
-        plain = (lengths > 0) & (lengths <= _MAX_LABEL)
-        keys = found
-        paths: dict[int, str | None] = {}
-        if not plain.all():
-            odd: dict[int, str] = {}
-            there = pc.is_valid(urls).to_numpy(zero_copy_only=False)
-            for row in np.flatnonzero(~plain & there).tolist():
-                located = self._locate_one(urls[row].as_py())
-                if located is not None:
-                    odd[row], paths[row] = located
-            keys = pc.if_else(pa.array(plain), found, pa.scalar(None, pa.string()))
-            if odd:
-                mask = np.zeros(len(urls), dtype=bool)
-                mask[list(odd)] = True
-                values = pa.array(list(odd.values()), pa.string())
-                keys = pc.replace_with_mask(keys, pa.array(mask), values)
-        encoded = keys.dictionary_encode()
-        names = encoded.dictionary.to_pylist()
-        codes = pc.fill_null(encoded.indices, len(names)).to_numpy(zero_copy_only=False)
-        numbers = np.append(self._hosts.numbers(names), SILENT)[codes]
-        shown = self._shown(names) if paths or self._is_raw else names
-        hosts = keys if shown == names else pa.array(shown, pa.string()).take(encoded.indices)
-        return _Where(hosts, numbers, plain, lengths.astype(np.int64), paths)
-
-    @property
-    def _is_raw(self) -> bool:
-        return not self.spec.canonical_hosts
-
-    def _shown(self, keys: list[str]) -> list[str | None]:
-        """The canonical host behind each key, ``None`` where there is none."""
-        if not self._is_raw:
-            return [key.rpartition(":")[0] if has_port(key) else key for key in keys]
-        known = self._canonical
-        for key in keys:
-            if key not in known:
-                known[key] = canonical_or_empty(key) or None
-        return [known[key] for key in keys]
-
-    def _locate_one(self, url: str) -> tuple[str, str | None] | None:
-        """Key of a URL that is written in an unusual way, and its comparable path."""
-        try:
-            host, port, path = split_url(url)
-        except InputError:
-            host, port, path = None, None, None
-        if self._is_raw:
-            authority = raw_authority(url)
-            if authority is None and host is not None:
-                authority = NO_AUTHORITY + host  # no robots.txt is looked up, opt-outs are
-            return None if authority is None else (authority, path)
-        if host is None:
-            return None
-        return (host if port is None else f"{host}:{port}"), path
-
     # -- verdicts ------------------------------------------------------------------------------
 
-    def _by_host(self, urls: pa.Array, where: _Where) -> npt.NDArray[np.int32]:
+    def _by_host(self, urls: pa.Array, where: Where) -> npt.NDArray[np.int32]:
         """Codes by what the hosts' sources say about the paths."""
         codes = np.full(len(urls), KEEP, dtype=np.int32)
         asked = where.numbers != SILENT
@@ -227,6 +176,10 @@ class OptOutPolicy:
                 path = where.paths[row] if row in where.paths else comparable_path(_tail(url))
             codes[row] = rules.code(self._raw_path(url) if raw else path, path)
         return codes
+
+    @property
+    def _is_raw(self) -> bool:
+        return not self.spec.canonical_hosts
 
     def _raw_path(self, url: str) -> str | None:
         """What that dialect's rules see of a URL; ``None`` where they refuse nothing."""
@@ -268,12 +221,27 @@ class OptOutPolicy:
                 refusal if held == KEEP else joined(self.refusals[held], refusal)
             )
 
+    def _forget(self) -> None:
+        """Begin anew with codes and hosts; verdicts that were given keep the list they refer to."""
+        self.refusals, self._codes = [], {}
+        self._hosts.forget()
+        self._locator.forget()
+
     def _code(self, refusal: Refusal) -> int:
         code = self._codes.get(refusal)
         if code is None:
             code = self._codes[refusal] = len(self.refusals)
             self.refusals.append(refusal)
         return code
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file does."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _listed(entry: dict[str, Any]) -> Refusal:

@@ -113,7 +113,20 @@ def read(path: Path) -> tuple[Header, pa.Table]:
         raise UnreadableFile(
             f"{path} is not a Parquet file or is cut off: make it again with `lethe optout compile`."
         ) from None
-    text = (table.schema.metadata or {}).get(_KEY)
+    header = header_of(table.schema.metadata or {}, path)
+    if not table.schema.equals(SCHEMA):
+        raise _of_another_version(path)
+    return header, table
+
+
+def header_of(metadata: dict[bytes, bytes], path: Path) -> Header:
+    """The header out of the schema metadata of what was read from ``path``.
+
+    Raises:
+        UnreadableFile: there is none, or it is damaged.
+        WrongVersion: written in another format.
+    """
+    text = metadata.get(_KEY)
     if text is None:
         raise UnreadableFile(
             f"{path} is a Parquet file but not a compiled policy: give the output of "
@@ -123,14 +136,11 @@ def read(path: Path) -> tuple[Header, pa.Table]:
         fields = json.loads(text)
         if fields.pop("format") != FORMAT:
             raise _of_another_version(path)
-        header = Header(**{**fields, "agents": tuple(fields["agents"])})
+        return Header(**{**fields, "agents": tuple(fields["agents"])})
     except (AttributeError, KeyError, TypeError, ValueError):
         raise UnreadableFile(
             f"The header of {path} is damaged: make it again with `lethe optout compile`."
         ) from None
-    if not table.schema.equals(SCHEMA):
-        raise _of_another_version(path)
-    return header, table
 
 
 def _of_another_version(path: Path) -> WrongVersion:

@@ -54,7 +54,7 @@ class Verdicts:
     codes: npt.NDArray[np.int32]
     """Index into ``refusals``, or `KEEP`."""
     refusals: list[Refusal]
-    """Everything met so far by this policy; it only grows."""
+    """What this policy has met so far; it may grow, and no code changes its meaning."""
 
     @property
     def keep(self) -> npt.NDArray[np.bool_]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import WrongColumns
 from pipeline.optout.page import PAGE_COLUMNS
+from pipeline.reconstruct.form import Form, is_form
 from pipeline.reconstruct.recipes import Recipe
 
 ROW = "@row"
@@ -37,33 +38,31 @@ def resolve(recipe: Recipe, schema: pa.Schema, name: str) -> Columns:
     Raises:
         WrongColumns: one that is needed is missing, or of a type that cannot be used.
     """
-    twice = [column for column, count in Counter(schema.names).items() if count > 1]
-    if twice:
-        raise WrongColumns(f"{name} has two columns called {twice[0]!r}: rename one of them.")
+    check_names(schema, name)
     if recipe.text not in schema.names:
         raise WrongColumns(
             f"{name} has no column {recipe.text!r}, which recipe {recipe.name} needs: choose another "
-            f"recipe or rename a column (found: {_listed(schema)})."
+            f"recipe or rename a column (found: {listed(schema)})."
         )
-    if not _is_text(schema.field(recipe.text).type):
+    if not is_text(schema.field(recipe.text).type):
         raise WrongColumns(
             f"Column {recipe.text!r} of {name} is {schema.field(recipe.text).type}: it must be text."
         )
-    url = _first(recipe.url, schema)
+    url = first(recipe.url, schema)
     if url is None and "optout" in recipe.stages:
         raise WrongColumns(
             f"{name} has no URLs, so no opt-out can be looked up: recipe {recipe.name} reads them from "
-            f"{' or '.join(recipe.url)} (found: {_listed(schema)})."
+            f"{' or '.join(recipe.url)} (found: {listed(schema)})."
         )
-    found_id = _first(recipe.id, schema)
+    found_id = first(recipe.id, schema)
     if found_id is None:
         raise WrongColumns(
             f"{name} has no document ids: recipe {recipe.name} reads them from "
-            f"{' or '.join(recipe.id)} (found: {_listed(schema)})."
+            f"{' or '.join(recipe.id)} (found: {listed(schema)})."
         )
-    tokens = _first(recipe.tokens, schema)
+    tokens = first(recipe.tokens, schema)
     for column, role in ((url, "URLs"), (found_id, "ids")):
-        if column in schema.names and not _is_text(schema.field(column).type):
+        if column in schema.names and not is_text(schema.field(column).type):
             raise WrongColumns(
                 f"Column {column!r} of {name} is {schema.field(column).type}: {role} must be text."
             )
@@ -71,10 +70,21 @@ def resolve(recipe: Recipe, schema: pa.Schema, name: str) -> Columns:
         text=recipe.text,
         id=found_id,
         url=url,
-        language=_first(recipe.language, schema, of_text=True),
+        language=first(recipe.language, schema, of_text=True),
         tokens=tokens,
         pages=tuple(c for c in PAGE_COLUMNS if c in schema.names and _says(schema, c, name)),
     )
+
+
+def check_names(schema: pa.Schema, name: str) -> None:
+    """Look whether every column of the file ``name`` is called something else.
+
+    Raises:
+        WrongColumns: two are called the same.
+    """
+    twice = [column for column, count in Counter(schema.names).items() if count > 1]
+    if twice:
+        raise WrongColumns(f"{name} has two columns called {twice[0]!r}: rename one of them.")
 
 
 def _says(schema: pa.Schema, column: str, name: str) -> bool:
@@ -87,7 +97,7 @@ def _says(schema: pa.Schema, column: str, name: str) -> bool:
     if pa.types.is_null(kind):
         return False
     whole = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
-    if _is_text(kind) or (whole and column == "tdm_reservation"):
+    if is_text(kind) or (whole and column == "tdm_reservation"):
         return True
     if column != "tdm_reservation" and (whole or pa.types.is_floating(kind)):
         return False  # no number says noai
@@ -107,11 +117,25 @@ def strings(table: pa.Table, column: str | None, name: str, first_row: int) -> p
         return pa.nulls(table.num_rows, pa.string())
     if column == ROW:
         return pa.array([f"{name}/{first_row + i}" for i in range(table.num_rows)], pa.string())
+    if is_form(column):
+        form = Form.parse(column)
+        held = [first(gap, table.schema, of_text=True) for gap in form.gaps]
+        return pc.cast(form.filled([strings(table, h, name, first_row) for h in held]), pa.string())
     if column in table.schema.names:
         check_utf8(table, column, name, first_row)
         return _flat(table[column])
     check_utf8(table, column.partition(":")[0], name, first_row)
     return pa.array(_from_metadata(table, column), pa.string())
+
+
+def holders(column: str, schema: pa.Schema) -> set[str]:
+    """The columns of a file that `strings` looks into for ``column``, one that `resolve` has found."""
+    if is_form(column):
+        gaps = (first(gap, schema, of_text=True) for gap in Form.parse(column).gaps)
+        return {held for gap in gaps if gap is not None for held in holders(gap, schema)}
+    if column == ROW:
+        return set()
+    return {column if column in schema.names else column.partition(":")[0]}
 
 
 def integers(table: pa.Table, column: str | None) -> pa.Array:
@@ -199,13 +223,20 @@ def _whole(value: str | None) -> int | None:
     return int(value)
 
 
-def _first(candidates: tuple[str, ...], schema: pa.Schema, *, of_text: bool = False) -> str | None:
+def first(candidates: tuple[str, ...], schema: pa.Schema, *, of_text: bool = False) -> str | None:
+    """The first of several candidates for a column that ``schema`` has, ``None`` where it has none.
+
+    A form is there where columns for all of its gaps are.
+    """
     for candidate in candidates:
         holder, colon, key = candidate.partition(":")
         if candidate == ROW:
             return candidate
-        if candidate in schema.names:
-            if not of_text or _is_text(schema.field(candidate).type):
+        if is_form(candidate):
+            if all(first(gap, schema, of_text=True) for gap in Form.parse(candidate).gaps):
+                return candidate
+        elif candidate in schema.names:
+            if not of_text or is_text(schema.field(candidate).type):
                 return candidate
         elif colon and holder in schema.names and _holds(schema.field(holder).type, key):
             return candidate
@@ -216,16 +247,18 @@ def _holds(kind: pa.DataType, key: str) -> bool:
     """Whether a metadata column of this type can hold a value called ``key``."""
     if pa.types.is_struct(kind):
         return bool(kind.get_field_index(key) >= 0)
-    return bool(pa.types.is_map(kind) or pa.types.is_binary(kind) or _is_text(kind))
+    return bool(pa.types.is_map(kind) or pa.types.is_binary(kind) or is_text(kind))
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds strings."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _listed(schema: pa.Schema) -> str:
+def listed(schema: pa.Schema) -> str:
+    """The names of the columns, for a message: not too many of them."""
     names = ", ".join(schema.names[:20])
     return names + (", ..." if len(schema.names) > 20 else "") if names else "none"
 

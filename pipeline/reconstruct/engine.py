@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,29 +10,30 @@ from typing import TYPE_CHECKING, Any
 from datatrove.pipeline.base import PipelineStep
 
 from filter.errors import InputError
-from pipeline.atomic import remove_leftovers
 from pipeline.errors import UnknownName, UnreadableFile, WrongRun
 from pipeline.optout.policy import OptOutPolicy
+from pipeline.reconstruct import executors, index, jobs, policies, provenance, staging
 from pipeline.reconstruct import manifest as manifests
 from pipeline.reconstruct.card import card
-from pipeline.reconstruct.columns import resolve
-from pipeline.reconstruct.executor import FilesExecutor
+from pipeline.reconstruct.executor_slurm import Slurm
 from pipeline.reconstruct.folder import Folder, InputFile, inputs
+from pipeline.reconstruct.lock import alone_in
 from pipeline.reconstruct.manifest import Options
 from pipeline.reconstruct.pii import MODES
-from pipeline.reconstruct.progress import Progress, marks_for, shown
+from pipeline.reconstruct.progress import Progress
 from pipeline.reconstruct.recipes import Recipe
 from pipeline.reconstruct.recipes import recipe as named_recipe
-from pipeline.reconstruct.stages import Plan, steps_of
-from pipeline.reconstruct.steps.read import ReadChunks
-from pipeline.reconstruct.steps.write import DATA, LEDGER, REMOVED, STATE, WriteChunks
+from pipeline.reconstruct.selection import Selection
+from pipeline.reconstruct.shared_policy import shared
+from pipeline.reconstruct.stages import Plan, check_input, check_recipe
+from pipeline.reconstruct.steps.write import DATA, LEDGER, REMOVED, STATE
+from pipeline.reconstruct.tasks import Tasks, carry_out, submit
+from pipeline.reconstruct.thresholds import settled
 
 if TYPE_CHECKING:
     from pipeline.reconstruct.pii.listed import ListedPhrases
 
 _REMOVED = ("none", "scrubbed", "verbatim")
-_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
-"""What network file systems answer that know no locks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +49,8 @@ class RunResult:
     fingerprint: str
     resumed_files: int
     """Files that an earlier attempt had already finished."""
+    jobs: tuple[str, ...] = ()
+    """Slurm jobs that are still to make the other files; the counts are those of the finished ones."""
 
 
 def run(
@@ -65,64 +64,66 @@ def run(
     workers: int = 1,
     steps: Sequence[PipelineStep] = (),
     progress: Progress | None = None,
+    executor: str | executors.Chosen = "local",
 ) -> RunResult:
     """Rebuild the corpus at ``source`` into ``out`` under a compiled ``policy``.
 
     ``bundle`` is an operators' bundle of the output filter; its phrases are removed from the texts
     that stay. ``steps`` are stock datatrove blocks over documents; they stand between the policy and
     the scrubbing. ``progress`` is called with (rows read, rows in all). A run that was interrupted
-    goes on where it was when it is started again with the same arguments.
+    goes on where it was when it is started again with the same arguments. ``executor`` says where the
+    tasks are carried out (`pipeline.reconstruct.executors`); it changes nothing of what comes out. With
+    Slurm the call returns when the jobs are submitted; the same call finishes the run when they are
+    through.
 
     Raises:
         InputError: anything that is wrong with what was handed in; nothing written is lost.
     """
+    chosen = executors.chosen(executor)
     recipe = named_recipe(recipe) if isinstance(recipe, str) else recipe
     options = options or Options(pii="strict" if "pii" in recipe.stages else "none")
     _check(options)
+    check_recipe(recipe, options, bundle=bundle is not None)
     listed = _listed(bundle, options)
+    selection = Selection.of(recipe, options)
     opened = OptOutPolicy.open(policy)
-    folder, files = inputs(str(source), lambda schema, name: resolve(recipe, schema, name))
+    folder, files = inputs(str(source), lambda schema, name: check_input(recipe, schema, name))
     files = _limited(files, options.limit)
     target = Folder(str(out))
     _check_apart(folder, Path(source) if folder.local else None, target)
+    if target.local is None:
+        target.check()
     if target.is_file():
         raise WrongRun(f"{target.root} is a file: choose a folder for --out.")
-    wanted = manifests.manifest(recipe, opened, options, folder.root, files, tuple(steps), listed)
+    wanted = manifests.manifest(
+        recipe, opened, options, folder.root, files, tuple(steps), listed, selection
+    )
+    staging.check_none(target)
     manifests.check(target, wanted)
-    with _alone_in(target):
+    if isinstance(chosen, Slurm) and (going := jobs.active(target)):
+        done = [file.name for file in files if _finished(target, file)]
+        return _result(target, done, len(files), wanted, len(done), going)
+    with alone_in(target):
         manifests.claim(target, wanted)
-        resumed = _sync_completions(target, files)
-        before = sum(f.rows for f in files if f.name in resumed)
-        total = sum(f.rows for f in files)
-        with marks_for(target) as marks, shown(progress, marks, before, total):
-            FilesExecutor(
-                _pipeline(
-                    Plan(recipe, opened, options, listed), folder, files, target, steps, marks
-                ),
-                tasks=len(files),
-                workers=max(1, min(workers, len(files))),
-                logging_dir=f"{target.root}/logs",
-            ).run()
+        with shared(opened, target) as ready:
+            plan = Plan(recipe, ready, options, listed, selection)
+            plan = settled(plan, folder, files, target, workers, progress)
+            resumed = _sync_completions(target, files)
+            tasks = Tasks(folder, files, target, plan, tuple(steps), resumed)
+            if not isinstance(chosen, Slurm):
+                carry_out(tasks, chosen, workers, progress)
+            elif len(resumed) < len(files):
+                going = submit(tasks, chosen, workers, wanted["fingerprint"])
+                return _result(target, sorted(resumed), len(files), wanted, len(resumed), going)
         target.refresh()
-        states = [target.read_json(f"{STATE}/{f.name}.json") for f in files]
-        result = _result(target, files, [s for s in states if s], wanted, len(resumed))
+        names = [file.name for file in files]
+        result = _result(target, names, len(files), wanted, len(resumed))
         target.write_text("README.md", card(target.root))
+        if len(resumed) < len(files) or not target.exists(provenance.NAME):
+            policies.keep(target, opened)
+            index.write(target, names)
+            provenance.write(target, opened)
     return result
-
-
-def _pipeline(
-    plan: Plan,
-    folder: Folder,
-    files: list[InputFile],
-    out: Folder,
-    stock: Sequence[PipelineStep],
-    marks: Path,
-) -> list[PipelineStep]:
-    return [
-        ReadChunks(folder, files, marks),
-        *steps_of(plan, stock),
-        WriteChunks(out, plan.recipe.text),
-    ]
 
 
 def _check(options: Options) -> None:
@@ -173,46 +174,6 @@ def _limited(files: list[InputFile], limit: int | None) -> list[InputFile]:
     return chosen
 
 
-@contextlib.contextmanager
-def _alone_in(out: Folder) -> Iterator[None]:
-    """Keep a second process out of a local folder; the lock goes with the process that holds it.
-
-    What an earlier process left half-written is removed before the block, what a failure leaves behind
-    it.
-    """
-    if out.local is None:
-        yield
-        return
-    descriptor = _locked(out, out.local)
-    try:
-        remove_leftovers(out.local)
-        yield
-    finally:
-        remove_leftovers(out.local)
-        os.close(descriptor)
-
-
-def _locked(out: Folder, path: Path) -> int:
-    """A descriptor that holds the lock of the folder, which is made if need be."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path / ".lock", os.O_WRONLY | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise WrongRun(
-            f"{out.root} cannot be written to ({error.strerror}): choose another folder for --out."
-        ) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise WrongRun(f"Another process is working in {out.root}: wait for it.") from None
-    except OSError as error:
-        if error.errno not in _WITHOUT_LOCKS:
-            os.close(descriptor)
-            raise
-    return descriptor
-
-
 def _sync_completions(out: Folder, files: list[InputFile]) -> set[str]:
     """Make datatrove's markers say what our own states say; returns the files that are done.
 
@@ -253,12 +214,15 @@ def _rows(out: Folder, name: str) -> int:
 
 def _result(
     out: Folder,
-    files: list[InputFile],
-    states: list[dict[str, Any]],
+    names: Sequence[str],
+    files: int,
     wanted: dict[str, Any],
     resumed: int,
+    going: tuple[str, ...] = (),
 ) -> RunResult:
-    if len(states) != len(files):
+    """What was done, by the states of the files with these names."""
+    states = [s for name in names if (s := out.read_json(f"{STATE}/{name}.json"))]
+    if len(states) != len(names):
         raise UnreadableFile(f"{out.root} is not complete: run the same command again.")
     replaced: dict[str, int] = {}
     for state in states:
@@ -266,10 +230,11 @@ def _result(
             replaced[kind] = replaced.get(kind, 0) + count
     return RunResult(
         out=out.root,
-        files=len(files),
+        files=files,
         documents_in=sum(s["rows_in"] for s in states),
         documents_out=sum(s["rows_out"] for s in states),
         replaced=dict(sorted(replaced.items())),
         fingerprint=wanted["fingerprint"],
         resumed_files=resumed,
+        jobs=going,
     )

@@ -17,6 +17,7 @@ from threading import Thread
 from typing import Any
 
 import dill  # type: ignore[import-untyped]
+from datatrove.executor.base import PipelineExecutor
 from datatrove.executor.local import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.logging import logger, setup_default_logger
@@ -24,15 +25,40 @@ from datatrove.utils.logging import logger, setup_default_logger
 from filter.errors import InputError, LetheError
 
 
-class FilesExecutor(LocalPipelineExecutor):
+class Guarded(PipelineExecutor):
+    """Runs one task as it should be in any process: nothing seen twice, no value logged, errors told."""
+
+    pipeline: list[PipelineStep]
+
+    def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> Any:
+        """Run one task in this process.
+
+        Raises:
+            InputError: what a step raised, or that the disk is full and the like.
+        """
+        pipeline = self.pipeline
+        self.pipeline = deepcopy(pipeline)  # steps keep state: a task must not see another's
+        try:
+            with _quiet():
+                run = PipelineExecutor._run_for_rank  # noqa: SLF001  (datatrove's name for it)
+                return run(self, rank, local_rank, node_rank)
+        except OSError as error:
+            why = os.strerror(error.errno) if error.errno else type(error).__name__
+            raise InputError(
+                f"A file could not be read or written ({why}): set that right; the same command goes on "
+                "where it was."
+            ) from error
+        finally:
+            self.pipeline = pipeline
+
+
+class FilesExecutor(Guarded, LocalPipelineExecutor):
     """datatrove's local executor with processes that live and die with this one.
 
     datatrove's own ``run`` keeps a manager process, which outlives a killed parent together with every
     file that was open (and locked) in it, and a pool that waits for ever for a worker that was killed.
     The log goes to files only, and no value of a variable gets into it.
     """
-
-    pipeline: list[PipelineStep]
 
     def run(self) -> None:
         """Run every task that is not marked as complete.
@@ -48,27 +74,16 @@ class FilesExecutor(LocalPipelineExecutor):
             _in_processes(self, ranks)
         else:
             for rank in ranks:
-                self.run_rank(rank)
-
-    def run_rank(self, rank: int) -> None:
-        """Run one task in this process.
-
-        Raises:
-            InputError: what a step raised, or that the disk is full and the like.
-        """
-        pipeline = self.pipeline
-        self.pipeline = deepcopy(pipeline)  # steps keep state: a task must not see another's
-        try:
-            with _quiet():
                 self._run_for_rank(rank)
-        except OSError as error:
-            why = os.strerror(error.errno) if error.errno else type(error).__name__
-            raise InputError(
-                f"A file could not be read or written ({why}): set that right; the same command goes on "
-                "where it was."
-            ) from error
-        finally:
-            self.pipeline = pipeline
+
+
+def attempted(executor: Guarded, rank: int) -> Exception | None:
+    """Run one task; the error that it ended with, as it can be sent to another process."""
+    try:
+        executor._run_for_rank(rank)  # noqa: SLF001  (ours; datatrove gave it its name)
+    except Exception as raised:  # noqa: BLE001  (raised again elsewhere)
+        return portable(raised)
+    return None
 
 
 def _in_processes(executor: FilesExecutor, ranks: Sequence[int]) -> None:
@@ -128,12 +143,7 @@ def _work(frozen: bytes, orders: Connection) -> None:
     Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
     executor: FilesExecutor = dill.loads(frozen)  # noqa: S301  (our own, through our own pipe)
     while (rank := orders.recv()) is not None:
-        error: BaseException | None = None
-        try:
-            executor.run_rank(rank)
-        except Exception as raised:  # noqa: BLE001  (raised again by the parent)
-            error = _portable(raised)
-        orders.send(error)
+        orders.send(attempted(executor, rank))
 
 
 def _end_with(sentinel: int) -> None:
@@ -142,7 +152,7 @@ def _end_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """The error as it can be sent to the parent, whatever a stock step has put into it."""
     if isinstance(error, LetheError):
         return type(error)(str(error))
@@ -163,6 +173,16 @@ def _quiet() -> Iterator[None]:
     finally:
         logger.configure(patcher=_as_it_is)
         setup_default_logger()
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Keep what datatrove warns of while an executor is made out of the terminal."""
+    logger.disable("datatrove")
+    try:
+        yield
+    finally:
+        logger.enable("datatrove")
 
 
 def _as_it_is(_record: Any) -> None:

@@ -34,6 +34,8 @@ class InputFile:
 
 _TAIL = 1 << 16
 _BUFFER = 1 << 20
+_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "adl", "hf"})
+"""File systems without folders: to make one there is to make a bucket, which nobody asked for."""
 _AT_ONCE = 16
 """Files of the input that are looked at at the same time: a remote one answers in a second or so."""
 
@@ -59,7 +61,9 @@ class Folder:
         self.local = Path(self._path or "/") if "file" in _protocols(self._fs) else None
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (Folder, (self.root,))
+        # Where it is opened again, a relative path may lead elsewhere; messages name it as it was given.
+        where = self.root if self.local is None else str(self.local)
+        return (_reopened, (where, self.root))
 
     def path(self, name: str) -> str:
         """The full path of ``name`` as the file system knows it."""
@@ -80,6 +84,17 @@ class Folder:
         """
         with suppress(FileNotFoundError):
             self._fs.info(self._path or "/")
+
+    def check(self) -> None:
+        """Look whether the file system answers, be there something at the root or not.
+
+        Raises:
+            UnreadableFile: it does not, or not to this user.
+        """
+        try:
+            self.probe()
+        except Exception as error:  # what a remote file system raises is its own affair
+            raise _unreachable(self.root, "reached", error) from error
 
     def refresh(self) -> None:
         """Forget what was listed: other processes write here, too."""
@@ -123,6 +138,11 @@ class Folder:
         with self.writing(name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
+    def remove(self, name: str) -> None:
+        """Delete the file ``name``, if there is one."""
+        with suppress(FileNotFoundError):
+            self._fs.rm_file(self.path(name))
+
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         """A local temporary file that becomes ``name`` once the block has ended well.
@@ -137,8 +157,12 @@ class Folder:
         with tempfile.TemporaryDirectory(prefix="lethe-") as folder:
             temporary = Path(folder) / PurePosixPath(name).name
             yield temporary
-            self._fs.makedirs(str(PurePosixPath(self.path(name)).parent), exist_ok=True)
-            self._fs.put_file(str(temporary), self.path(name))
+            try:
+                if not _STORES.intersection(_protocols(self._fs)):
+                    self._fs.makedirs(str(PurePosixPath(self.path(name)).parent), exist_ok=True)
+                self._fs.put_file(str(temporary), self.path(name))
+            except Exception as error:  # what a remote file system raises is its own affair
+                raise _unreachable(self.root, "written to", error) from error
 
     @contextmanager
     def parquet(self, name: str) -> Iterator[pq.ParquetFile]:
@@ -179,6 +203,21 @@ class Folder:
         """Octets of the file ``name``."""
         return int(self._fs.size(self.path(name)))
 
+    def sha256(self, name: str) -> str:
+        """SHA-256 of the file ``name``, read in pieces.
+
+        Raises:
+            UnreadableFile: it cannot be read.
+        """
+        digest = hashlib.sha256()
+        try:
+            with self._fs.open(self.path(name), "rb") as f:
+                while piece := f.read(_BUFFER):
+                    digest.update(piece)
+        except OSError as error:
+            raise _unreadable(f"{self.root}/{name}", error) from None
+        return digest.hexdigest()
+
     def described(self, name: str, look: Callable[[pa.Schema, str], object]) -> InputFile:
         """What tells the file ``name`` from others; ``look`` is shown its columns."""
         size = self.size(name)
@@ -187,6 +226,12 @@ class Folder:
             rows = parquet.metadata.num_rows
         tail = self._fs.cat_file(self.path(name), start=max(0, size - _TAIL), end=size)
         return InputFile(name, rows, size, hashlib.sha256(tail).hexdigest())
+
+
+def _reopened(where: str, root: str) -> Folder:
+    folder = Folder(where)
+    folder.root = root
+    return folder
 
 
 def inputs(root: str, look: Callable[[pa.Schema, str], object]) -> tuple[Folder, list[InputFile]]:
@@ -213,10 +258,7 @@ def _listed(folder: Folder) -> tuple[Folder, list[str]]:
         if not folder.is_file():
             return folder, folder.names("", ".parquet")
     except Exception as error:  # what a remote file system raises is its own affair
-        raise UnreadableFile(
-            f"{root} cannot be listed ({type(error).__name__}): check the address, your access to it and "
-            "the network."
-        ) from error
+        raise _unreachable(root, "listed", error) from error
     protocol, separator, path = root.rpartition("://")
     parent, slash, name = path.rpartition("/")
     if hidden(name) or not name.endswith(".parquet"):
@@ -230,6 +272,13 @@ def _listed(folder: Folder) -> tuple[Folder, list[str]]:
 def hidden(name: str) -> bool:
     """Whether readers of Parquet folders pass over a file: a part begins with a dot or underscore."""
     return any(part[:1] in {".", "_"} for part in name.split("/"))
+
+
+def _unreachable(root: str, what: str, error: Exception) -> UnreadableFile:
+    return UnreadableFile(
+        f"{root} cannot be {what} ({type(error).__name__}): check the address, your access to it and the "
+        "network."
+    )
 
 
 def _unreadable(name: str, error: Exception) -> UnreadableFile:

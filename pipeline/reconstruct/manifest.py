@@ -6,12 +6,14 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datatrove.pipeline.base import PipelineStep
 
 from pipeline.errors import UnreadableFile, WrongRun
 from pipeline.optout.policy import OptOutPolicy
+from pipeline.optout.policy_file import Header
 from pipeline.reconstruct.chunk import CHUNK_ROWS
 from pipeline.reconstruct.folder import Folder, InputFile
 from pipeline.reconstruct.recipes import Recipe
@@ -19,10 +21,13 @@ from pipeline.reconstruct.settings import described
 
 if TYPE_CHECKING:
     from pipeline.reconstruct.pii.listed import ListedPhrases
+    from pipeline.reconstruct.selection import Selection
 
 ENGINE_VERSION = 2
 """Raised whenever the same inputs could give another output; a golden file holds it to its word."""
 NAME = "manifest.json"
+ESTIMATED = "estimated"
+"""Under which it has thresholds that follow from the rest: found before the first document is judged."""
 _LIBRARIES = ("idna", "phonenumbers")
 """Their tables decide what is a host and what a telephone number, and change with their version."""
 _DECIDES = ("name", "dataset", "stages", "text", "id", "url", "language", "tokens", "settings")
@@ -43,11 +48,25 @@ class Options:
     """Whether dropped documents are written beside: ``none``, ``scrubbed`` or ``verbatim``."""
     unpublished: bool = False
     """The corpus stays in the house: names of the bundle are looked for, too."""
+    quality_head: str | Path | None = None
+    """Head file, or folder with one for each language, of the stage ``quality``."""
+    toxicity_head: str | Path | None = None
+    """The same of the stage ``toxicity``."""
+    thresholds: str | Path | None = None
+    """A corpus, or its manifest, of which the thresholds are taken that would be estimated otherwise."""
+    drop_embeddings: bool = False
+    """Leave the column of vectors out: something of a text can be read back from them."""
+    device: str = "auto"
+    """Where heads compute: ``cpu``, ``cuda``, or a GPU if there is one. What comes out is the same."""
 
     def described(self) -> dict[str, Any]:
-        """All of them, JSON-able; a run that may be published does not mention that it is one."""
+        """Those that the manifest has as they are, JSON-able; heads and thresholds stand there by content.
+
+        A run that may be published does not mention that it is one.
+        """
         said = {"pii": self.pii, "limit": self.limit, "removed": self.removed}
-        return {**said, "unpublished": True} if self.unpublished else said
+        flags = ("unpublished", "drop_embeddings")
+        return said | {name: True for name in flags if getattr(self, name)}
 
 
 def manifest(
@@ -58,26 +77,19 @@ def manifest(
     files: list[InputFile],
     steps: tuple[PipelineStep, ...],
     listed: ListedPhrases | None = None,
+    selection: Selection | None = None,
 ) -> dict[str, Any]:
     """Everything that determines the output, with its fingerprint.
 
     Of a bundle only which one it is. A run without one has the manifest and fingerprint it always had.
     """
-    header = policy.header
     content: dict[str, Any] = {
         "format": 1,
         "engine_version": ENGINE_VERSION,
         "chunk_rows": CHUNK_ROWS,
         "libraries": {name: version(name) for name in _LIBRARIES},
         "recipe": recipe.described(),
-        "policy": {
-            **header.spec,
-            "version": header.version,
-            "as_of": header.as_of,
-            "agent_set": header.agent_set,
-            "agents": list(header.agents),
-            "counts": header.counts,
-        },
+        "policy": policy_fields(policy.header),
         "options": options.described(),
         "steps": [described(step) for step in steps],
         "input": {
@@ -87,12 +99,31 @@ def manifest(
     }
     if listed is not None:
         content["bundle"] = listed.described()
+    if selection is not None:
+        content["selection"] = selection.described()
     return {**content, "fingerprint": fingerprint(content)}
+
+
+def policy_fields(header: Header) -> dict[str, Any]:
+    """What a manifest says of a policy."""
+    return {
+        **header.spec,
+        "version": header.version,
+        "as_of": header.as_of,
+        "agent_set": header.agent_set,
+        "agents": list(header.agents),
+        "counts": header.counts,
+    }
+
+
+def recipe_fields(recipe: dict[str, Any]) -> dict[str, Any]:
+    """What of a described recipe the output depends on."""
+    return {field: recipe[field] for field in _DECIDES if recipe.get(field, {}) != {}}
 
 
 def fingerprint(content: dict[str, Any]) -> str:
     """SHA-256 of what the output depends on, of a manifest with or without its own fingerprint."""
-    said = {key: value for key, value in content.items() if key != "fingerprint"}
+    said = {k: v for k, v in content.items() if k not in {"fingerprint", ESTIMATED}}
     recipe = content["recipe"]
     decisive = {
         **said,
@@ -140,7 +171,7 @@ def claim(out: Folder, wanted: dict[str, Any]) -> None:
 def _difference(held: object, wanted: dict[str, Any]) -> str:
     if not isinstance(held, dict) or not {"policy", "input"} <= held.keys():
         return "its manifest is damaged"
-    parts = [k for k in (*_SAME, "bundle") if held.get(k) != wanted.get(k)]
+    parts = [k for k in (*_SAME, "bundle", "selection") if held.get(k) != wanted.get(k)]
     if held["policy"].get("version") != wanted["policy"]["version"]:
         parts.append("policy")
     if held["input"].get("files") != wanted["input"]["files"]:

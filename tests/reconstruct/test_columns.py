@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import WrongColumns
-from pipeline.reconstruct.columns import check_utf8, integers, resolve, strings
+from pipeline.reconstruct.columns import check_utf8, holders, integers, resolve, strings
+from pipeline.reconstruct.form import Form
 from pipeline.reconstruct.recipes import recipe, recipes
 
 TEXT, BIG = pa.string(), pa.large_string()
@@ -27,10 +28,17 @@ def schema(**kinds: pa.DataType) -> pa.Schema:
 @pytest.mark.parametrize("name", list(recipes()))
 def test_every_recipe_finds_its_first_candidates(name: str) -> None:
     chosen = recipe(name)
-    plain = {c[0]: TEXT for c in (chosen.id, chosen.url, chosen.language, chosen.tokens) if c}
+    names = [c[0] for c in (chosen.id, chosen.url, chosen.language, chosen.tokens) if c]
+    forms = [Form.parse(name) for name in names]
+    plain = {
+        c: TEXT for f, n in zip(forms, names, strict=True) for c in [g[0] for g in f.gaps] or [n]
+    }
     found = resolve(chosen, pa.schema({chosen.text: TEXT} | plain), "a.parquet")
-    assert (found.text, found.id, found.url) == (chosen.text, chosen.id[0], chosen.url[0])
-    assert (found.language, found.tokens) == (chosen.language[0], chosen.tokens[0])
+    first = {
+        name: next(iter(getattr(chosen, name)), None) for name in ("url", "language", "tokens")
+    }
+    assert (found.text, found.id) == (chosen.text, chosen.id[0])
+    assert {name: getattr(found, name) for name in first} == first
 
 
 @pytest.mark.parametrize(
@@ -63,6 +71,17 @@ def test_every_recipe_finds_its_first_candidates(name: str) -> None:
             {"id": "metadata:WARC-Record-ID"},
         ),
         ("finemath", {"id": None}, {"id": "@row"}),
+        (
+            "starcoder",
+            {"content": TEXT, "max_stars_repo_name": CATEGORY},
+            {"url": "https://github.com/{max_stars_repo_name|repo_name}/"},
+        ),
+        (
+            "stack-v2-edu",
+            {"metadata": pa.struct([("repo_name", TEXT)]), "repo_name": TEXT},
+            {"url": "https://github.com/{metadata:repo_name}/"},
+        ),
+        ("stack-v2-edu", {"repo_name": TEXT}, {"url": "https://github.com/{repo_name}/"}),
     ],
     ids=str,
 )
@@ -83,6 +102,13 @@ def test_what_is_found(name: str, given: dict[str, Any], expected: dict[str, Any
         ("fineweb", {"meta_robots": pa.list_(TEXT)}, "Column 'meta_robots' of a.parquet is list"),
         ("fineweb", {"tdm_reservation": pa.float32()}, "must be text; convert the column or leave"),
         ("dclm-edu", {"url": None, "metadata": pa.int64()}, "no URLs"),
+        (
+            "starcoder",
+            {"content": TEXT},
+            "from https://github.com/{max_stars_repo_name|repo_name}/ .f",
+        ),
+        ("starcoder", {"content": TEXT, "repo_name": pa.int64()}, "no URLs"),
+        ("stack-v2-edu", {"metadata": pa.struct([("path", TEXT)])}, "no URLs"),
         ("dclm-edu", {"url": None, "metadata": pa.struct([("a", TEXT)])}, "no URLs"),
     ],
     ids=str,
@@ -98,6 +124,33 @@ def test_many_columns_are_not_all_listed() -> None:
             recipe("fineweb"), pa.schema({f"column{i}": TEXT for i in range(5000)}), "a.parquet"
         )
     assert len(str(caught.value)) < 500
+
+
+def test_a_url_out_of_other_columns() -> None:
+    url = "https://x.test/{repo_name}/{metadata:path|path}"
+    metadata = pa.array([json.dumps({"path": "a b.py"}), "{}", None, "{}"])
+    names = pa.array(["acme/{tool}", "acme/tool", "acme/tool", None])
+    held = pa.table({"repo_name": names.dictionary_encode(), "metadata": metadata})
+    expected = ["https://x.test/acme/{tool}/a b.py", None, None, None]
+    assert strings(held, url, "a", 0).to_pylist() == expected
+    other = pa.table({"repo_name": names, "path": names})
+    assert strings(other, url, "a", 0)[1].as_py() == "https://x.test/acme/tool/acme/tool"
+    assert strings(other, url, "a", 0).type == TEXT
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("url", {"url"}),
+        ("a:b", {"a:b"}),
+        ("metadata:url", {"metadata"}),
+        ("@row", set()),
+        ("https://x.test/{none|url}/{metadata:path}", {"url", "metadata"}),
+    ],
+)
+def test_which_columns_must_be_read(column: str, expected: set[str]) -> None:
+    held = pa.schema({"url": TEXT, "a:b": TEXT, "metadata": TEXT})
+    assert holders(column, held) == expected
 
 
 METADATA = [

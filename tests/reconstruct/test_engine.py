@@ -178,7 +178,9 @@ def test_without_scrubbing_the_texts_are_untouched(world: Any) -> None:
 def test_nothing_but_asked_for_is_written(world: Any) -> None:
     world.run(world.corpus({"a.parquet": 30}))
     found = {p.name for p in (world.folder / "out").iterdir()}
-    assert found == {".lock", "README.md", "data", "ledger", "logs", "manifest.json", "state"}
+    folders = {"data", "index", "ledger", "logs", "state"}
+    files = {".lock", "README.md", "manifest.json", "policy.parquet", "provenance.json"}
+    assert found == folders | files
 
 
 @pytest.mark.parametrize("limit", [1, 299, 300, 301, 2500, 10_000])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -61,6 +61,8 @@ class LedgerCounts:
         self.no_host: defaultdict[bool, Sum] = defaultdict(Sum)
         """Documents without a host, by whether they stayed."""
         self.signals: defaultdict[str | None, Sum] = defaultdict(Sum)
+        self.losses: defaultdict[tuple[str | None, str | None], Sum] = defaultdict(Sum)
+        """What went, by language and what explains it."""
         self.also: Counter[str] = Counter()
         self.agents: Counter[str] = Counter()
         self.everybody = 0
@@ -141,8 +143,9 @@ class LedgerCounts:
         )
 
     def _add_dropped(self, dropped: pa.Table) -> None:
-        for signal, _, documents, tokens, counted in _sums(dropped, "signal", "stays"):
+        for language, signal, documents, tokens, counted in _sums(dropped, "language", "signal"):
             self.signals[signal].add(documents, tokens, counted)
+            self.losses[language, signal].add(documents, tokens, counted)
         self._add_sources(dropped.filter(pc.is_valid(dropped["source"])))
         lists = _one(dropped["signals"])
         explaining = _one(dropped["signal"]).take(pc.list_parent_indices(lists))
@@ -180,17 +183,17 @@ class LedgerCounts:
 
 
 def _sums(
-    table: pa.Table, key: str, stays: str
-) -> Iterator[tuple[str | None, bool, int, int | None, int]]:
+    table: pa.Table, key: str, other: str
+) -> Iterator[tuple[str | None, Any, int, int | None, int]]:
     """Documents, tokens, and documents with a number of tokens, for each pair of values."""
-    grouped = table.group_by([key, stays], use_threads=False).aggregate(
+    grouped = table.group_by([key, other], use_threads=False).aggregate(
         [
             ([], "count_all"),
             ("tokens", "sum"),
             ("tokens", "count"),
         ]
     )
-    columns = (grouped[n] for n in (key, stays, "count_all", "tokens_sum", "tokens_count"))
+    columns = (grouped[n] for n in (key, other, "count_all", "tokens_sum", "tokens_count"))
     yield from zip(*(c.to_pylist() for c in columns), strict=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.reconstruct.report import prose, tables
+from pipeline.reconstruct.report import losses, prose, tables
 from pipeline.reconstruct.report.numbers import counted, whole
 from pipeline.reconstruct.report.tables import Column, Table
 from pipeline.reconstruct.report.text import markdown, markdown_code
@@ -22,7 +22,7 @@ def render(summary: Summary) -> str:
     parts += ["## What was asked", asked(summary)]
     parts += ["## By signal", table(tables.signals(summary)), table(tables.rules(summary))]
     parts += [table(tables.months(summary))]
-    parts += ["## By language", table(tables.languages(summary))]
+    parts += ["## By language", *map(table, losses.tables(summary.languages))]
     parts += ["## By agent", table(tables.agents(summary))]
     parts += ["## By host", table(tables.hosts(summary))]
     parts += ["## Personal data replaced", markdown(prose.personal_data(summary))]

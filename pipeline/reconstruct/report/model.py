@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipeline.optout.signals import Signal
+
 FORMAT = 1
 """Version of the JSON form of a `Summary`."""
 
@@ -28,16 +30,27 @@ class Flow:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalCount:
+    """What one signal, stage or stock filter explains the loss of."""
+
+    signal: str | None
+    """As in `SignalLoss`."""
+    dropped: Count
+
+
+@dataclass(frozen=True, slots=True)
 class LanguageFlow:
     """One value of the language column."""
 
     language: str | None
     flow: Flow
+    signals: tuple[SignalCount, ...] = ()
+    """Losses by what explains them, each document once; in the order of `Summary.signals`."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignalLoss:
-    """Documents dropped by one signal, or by one stock filter (``filter:NAME``)."""
+    """Documents dropped by one signal, one stage of the recipe or one stock filter."""
 
     signal: str | None
     """``None`` where the ledger records no reason, which is a defect of the run."""
@@ -248,6 +261,12 @@ class Summary:
         return derived | asdict(self)
 
 
+_OPT_OUTS = frozenset(map(str, Signal))
+
+
 def is_filter(signal: str | None) -> bool:
-    """Whether a drop is a stock filter's and not an opt-out."""
-    return signal is not None and signal.startswith("filter:")
+    """Whether a drop is a stage's or a stock filter's and not an opt-out.
+
+    The ledger gives the name of the stage, or ``filter:NAME``, where an opt-out has its signal.
+    """
+    return signal is not None and signal not in _OPT_OUTS

@@ -40,6 +40,12 @@ class Manifest:
     bundle: Bundle | None
     unpublished: bool
     steps: tuple[str, ...]
+    stages: tuple[str, ...]
+    """Of the recipe, in the order in which it names them."""
+    settings: dict[str, dict[str, Any]]
+    """What the recipe says of a stage, by its name: thresholds, seeds, names of models."""
+    thresholds: dict[str, dict[str, Any]]
+    """By stage: from where they are (``thresholds``), and those of each language (``values``)."""
     inputs: tuple[Input, ...]
 
 
@@ -102,6 +108,11 @@ def read_manifest(folder: Folder) -> Manifest:
         bundle=_bundle(top.fields("bundle")) if top.has("bundle") else None,
         unpublished=options.flag("unpublished"),
         steps=tuple(s.one("class", str) for s in top.list("steps")) if top.has("steps") else (),
+        stages=recipe.texts("stages") if recipe.has("stages") else (),
+        settings=_tables(recipe.maybe("settings", dict) or {}),
+        thresholds=_thresholds(
+            top.maybe("selection", dict) or {}, top.maybe("estimated", dict) or {}
+        ),
         inputs=tuple(Input(f.one("name", str), f.one("rows", int)) for f in given.list("files")),
     )
 
@@ -112,6 +123,22 @@ def _bundle(fields: _Fields) -> Bundle:
         content_sha256=fields.one("content_sha256", str),
         testing=fields.flag("testing"),
     )
+
+
+def _tables(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: held for name, held in sorted(content.items()) if isinstance(held, dict)}
+
+
+def _thresholds(selection: dict[str, Any], estimated: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a manifest says of the thresholds of a stage; those that were estimated stand apart in it."""
+    found = {}
+    for stage, said in _tables(selection).items():
+        values = said.get("values") or estimated.get(stage) or {}
+        found[stage] = {
+            "thresholds": said.get("thresholds"),
+            "values": values if isinstance(values, dict) else {},
+        }
+    return found
 
 
 def read_state(folder: Folder, file: str) -> State | None:

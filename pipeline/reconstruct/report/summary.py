@@ -21,6 +21,7 @@ from pipeline.reconstruct.report.model import (
     RuleLoss,
     Rules,
     Run,
+    SignalCount,
     SignalLoss,
     Summary,
     Unchecked,
@@ -162,19 +163,28 @@ def _languages(counts: LedgerCounts) -> tuple[LanguageFlow, ...]:
                     if name == language
                 ]
             ),
+            _signals_of(counts, language),
         )
         for language in dict.fromkeys(name for name, _ in counts.languages)
     ]
     return tuple(sorted(flows, key=lambda f: (-f.flow.total.documents, f.language or "")))
 
 
+def _signals_of(counts: LedgerCounts, language: str | None) -> tuple[SignalCount, ...]:
+    found = {s: held for (name, s), held in counts.losses.items() if name == language}
+    return tuple(SignalCount(s, found[s].count()) for s in sorted(found, key=by_precedence))
+
+
+def by_precedence(signal: str | None) -> tuple[bool, int, str]:
+    """Signals in their order of precedence, then stages and filters, then what has no reason."""
+    return signal is None, _ORDER.get(signal or "", len(_ORDER)), signal or ""
+
+
 def _signals(counts: LedgerCounts) -> tuple[SignalLoss, ...]:
-    """Signals in their order of precedence, then stock filters, then what has no reason."""
     names = {*counts.signals, *counts.also}
-    ordered = sorted(names, key=lambda s: (s is None, _ORDER.get(s or "", len(_ORDER)), s or ""))
     return tuple(
         SignalLoss(s, counts.signals.get(s, Sum()).count(), counts.also.get(s or "", 0))
-        for s in ordered
+        for s in sorted(names, key=by_precedence)
     )
 
 

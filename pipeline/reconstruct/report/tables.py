@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pipeline.reconstruct.report.model import Count, Flow
 from pipeline.reconstruct.report.numbers import NOTHING, percent, whole
 from pipeline.reconstruct.report.prose import kind_title, signal_name
 
 if TYPE_CHECKING:
-    from pipeline.reconstruct.report.model import LanguageFlow, Summary
+    from pipeline.reconstruct.report.model import Flow, LanguageFlow, Summary
 
 LANGUAGES = 40
 MONTHS = 12
@@ -61,7 +60,7 @@ def totals(summary: Summary) -> Table:
 def signals(summary: Summary) -> Table:
     """Losses by signal and stock filter."""
     total = summary.flow.total.documents
-    filters = " “filter:” stands before stock filters: there nobody opted out."
+    filters = " Stages of the recipe and stock filters (“filter:”) are no opt-outs."
     return Table(
         "Documents that went, by the signal that explains it",
         (("Signal", _C), ("Documents", _N), ("Share", _N), ("Tokens", _N), ("Also refused", _N)),
@@ -110,28 +109,6 @@ def months(summary: Summary) -> Table:
     )
 
 
-def languages(summary: Summary) -> Table:
-    """Losses by language."""
-    shown, rest = summary.languages[:LANGUAGES], summary.languages[LANGUAGES:]
-    rows = [_language_row(language_name(row), row.flow) for row in shown]
-    if rest:
-        rows.append(_others(rest))
-    return Table(
-        "Documents and tokens by language",
-        (
-            ("Language", _C),
-            ("Came in", _N),
-            ("Stayed", _N),
-            ("Went", _N),
-            ("Share that went", _N),
-            ("Tokens that stayed", _N),
-            ("Tokens that went", _N),
-        ),
-        tuple(rows),
-        "The language is the one that the corpus states.",
-    )
-
-
 def agents(summary: Summary) -> Table:
     """Documents by disallowed agent."""
     total = summary.flow.total.documents
@@ -170,7 +147,7 @@ def hosts(summary: Summary) -> Table:
 def personal_data(summary: Summary) -> Table:
     """Markers by kind."""
     return Table(
-        "Replaced in the documents that stayed",
+        "Markers in the texts that stayed",
         (("Kind", _T), ("Marker", _C), ("Times", _N)),
         tuple(
             (kind_title(kind), f"<{kind}-pii>", whole(number))
@@ -200,36 +177,6 @@ def _reasons(caption: str, counts: dict[str, int]) -> Table:
         (("Reason", _T), ("Number", _N)),
         tuple((reason, whole(number)) for reason, number in sorted(counts.items())),
     )
-
-
-def _language_row(name: str, flow: Flow) -> tuple[str, ...]:
-    documents = [c.documents for c in (flow.total, flow.kept, flow.dropped)]
-    _, kept, dropped = _tokens(flow)
-    return (
-        name,
-        *map(whole, documents),
-        percent(documents[2], documents[0]),
-        whole(kept),
-        whole(dropped),
-    )
-
-
-def _others(rest: tuple[LanguageFlow, ...]) -> tuple[str, ...]:
-    """One row for all languages that are not shown by themselves."""
-    total, kept, dropped = (
-        Count(sum(c.documents for c in counts), _sum([c.tokens for c in counts]))
-        for counts in (
-            [row.flow.total for row in rest],
-            [row.flow.kept for row in rest],
-            [row.flow.dropped for row in rest],
-        )
-    )
-    return _language_row(f"({len(rest)} more)", Flow(total, kept, dropped))
-
-
-def _sum(values: list[int | None]) -> int | None:
-    numbers = [v for v in values if v is not None]
-    return sum(numbers) if numbers else None
 
 
 def _tokens(flow: Flow) -> list[int | None]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
 _PARTITIONS = 64
@@ -84,6 +84,28 @@ class Tally:
             best = [self._largest([*best, winning], count, by)]
         return Top(distinct, positive, best[0].to_pylist() if best else [])
 
+    def leading(self, choose: Callable[[int], int], by: tuple[str, ...]) -> Top:
+        """The keys with the largest sums, so many as ``choose`` says of those above zero.
+
+        Compared are the sums ``by`` in turn. Keys whose sums equal those of the last one come too: whom
+        the alphabet puts behind is not left out. Sorted by the sums, then by key.
+        """
+        positive = self.top(0, by[0]).positive
+        wanted = min(choose(positive), positive)
+        order = [
+            *((name, "descending") for name in by),
+            *((key, "ascending") for key in self._keys),
+        ]
+        best: list[pa.Table] = []
+        for part in self._parts():
+            found = pa.concat_tables([*best, part.filter(pc.greater(part[by[0]], 0))])
+            best = [found.sort_by(order).slice(0, wanted)]
+        if wanted == 0:
+            return Top(positive, positive, [])
+        last = [best[0][name][-1].as_py() for name in by]
+        level = [part.filter(_at_least(part, by, last)) for part in self._parts()]
+        return Top(positive, positive, pa.concat_tables(level).sort_by(order).to_pylist())
+
     def _largest(self, tables: list[pa.Table], count: int, by: str) -> pa.Table:
         order = [(by, "descending"), *((key, "ascending") for key in self._keys)]
         return pa.concat_tables(tables).sort_by(order).slice(0, count)
@@ -122,6 +144,16 @@ class Tally:
     @property
     def _path(self) -> Path:
         return Path(self._folder.name)
+
+
+def _at_least(table: pa.Table, by: tuple[str, ...], least: list[int]) -> pa.ChunkedArray:
+    """Which rows are not below ``least``, compared column by column."""
+    level = pc.equal(table[by[-1]], least[-1])
+    above = pc.greater(table[by[-1]], least[-1])
+    found = pc.or_(above, level)
+    for name, value in reversed(list(zip(by[:-1], least[:-1], strict=True))):
+        found = pc.or_(pc.greater(table[name], value), pc.and_(pc.equal(table[name], value), found))
+    return found
 
 
 def _partition(key: tuple[str | None, ...]) -> int:

@@ -21,9 +21,9 @@ def shown(text: str, longest: int = 120) -> str:
     return visible[: longest - 1] + "…" if cut else visible
 
 
-def markdown(text: str) -> str:
+def markdown(text: str, longest: int = 1000) -> str:
     """``text`` as Markdown that says just that."""
-    return _SPECIAL.sub(r"\\\1", shown(text, 1000))
+    return _SPECIAL.sub(r"\\\1", shown(text, longest))
 
 
 def markdown_code(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 from datatrove.pipeline.base import PipelineStep
@@ -13,6 +12,7 @@ from pipeline.reconstruct.chunk import Chunk, Decisions
 from pipeline.reconstruct.columns import Columns, check_utf8, integers, resolve, strings
 from pipeline.reconstruct.dictionaries import compacted
 from pipeline.reconstruct.recipes import Recipe
+from pipeline.reconstruct.shared_policy import check_same
 
 
 class ApplyPolicy(PipelineStep):
@@ -21,9 +21,12 @@ class ApplyPolicy(PipelineStep):
     name = "Apply opt-out policy"
     type = "Filter"
 
-    def __init__(self, policy: Path, recipe: Recipe, *, keep_removed: bool = False) -> None:
+    def __init__(self, policy: OptOutPolicy, recipe: Recipe, *, keep_removed: bool = False) -> None:
+        """``policy`` is opened again where the step runs, once for all tasks of a process."""
         super().__init__()
-        self.policy_path = policy
+        self.policy_path = policy.path.resolve()
+        self.policy_folder = policy.folder
+        self.policy_version = policy.version
         self.recipe = recipe
         self.keep_removed = keep_removed
 
@@ -33,8 +36,13 @@ class ApplyPolicy(PipelineStep):
         rank: int = 0,
         world_size: int = 1,
     ) -> Iterator[Chunk]:
-        """The chunks with their decisions, refused rows taken out."""
-        policy = OptOutPolicy.open(self.policy_path)
+        """The chunks with their decisions, refused rows taken out.
+
+        Raises:
+            WrongRun: the policy is no longer the one that the run began with.
+        """
+        policy = OptOutPolicy.opened_once(self.policy_path, self.policy_folder)
+        check_same(policy, self.policy_version)
         columns: Columns | None = None
         file = None
         for chunk in data:

@@ -1,0 +1,49 @@
+"""``lethe reconstruct takedown``: opt-outs that arrived since leave a corpus that is there already."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lethe.console import corpus_extra, grouped, progress_bar
+
+
+def takedown(
+    corpus: Annotated[Path, typer.Argument(help="Output folder of `lethe reconstruct run`.")],
+    policy: Annotated[
+        Path, typer.Option(help="A newer policy from `lethe optout compile`, of the same signals.")
+    ],
+    source: Annotated[
+        str | None,
+        typer.Option("--input", help="Where the input is now; read only if documents come back."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Bring a corpus under a newer policy, touching only the files of those who opted out or back in.
+
+    What is there afterwards is what a whole run with the newer policy would have made, octet by
+    octet, and a certificate says what went. Interrupted, the same command goes on where it was.
+
+    Example:
+
+    lethe reconstruct takedown rebuilt/ --policy policy-2026-12.parquet
+    """
+    with corpus_extra():
+        from pipeline.reconstruct.takedown import takedown as take_down
+    with progress_bar("Taking down", "files") as bar:
+        result = take_down(corpus, policy, source=source, progress=bar)
+    if as_json:
+        typer.echo(json.dumps({k: getattr(result, k) for k in result.__slots__}))
+        return
+    if result.certificate is None:
+        typer.echo("Nothing changed: the newer policy treats every document as the older one did.")
+        return
+    typer.echo(
+        f"{grouped(result.documents_gone)} documents went, {grouped(result.documents_back)} came back; "
+        f"{grouped(result.files)} files changed, {grouped(result.files - result.files_cut)} of them made "
+        "again from the input."
+    )
+    typer.echo(f"Certificate: {corpus}/{result.certificate}")

@@ -1,0 +1,335 @@
+"""A takedown leaves what a run with the newer policy would have made, octet by octet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import UnreadableFile
+from pipeline.optout.agents import resolve
+from pipeline.optout.compile import PolicyCompiler
+from pipeline.optout.spec import named
+from pipeline.reconstruct.takedown import takedown
+
+ALL = "User-agent: *\nDisallow: /\n"
+NONE = "User-agent: *\nAllow: /\n"
+PRIVATE = "User-agent: GPTBot\nDisallow: /private/\n"
+
+
+def compiled(
+    path: Path,
+    robots: Mapping[str, str],
+    optouts: Sequence[Mapping[str, str]] = (),
+    tags: Mapping[str, str] | None = None,
+    agents: str = "apertus",
+) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    common = {"effective": "2025-01-01", "origin": "test", "request_id": "r-1"}
+    path.with_suffix(".jsonl").write_text(
+        "".join(json.dumps(common | {**one}) + "\n" for one in optouts)
+    )
+    pq.write_table(
+        pa.table(
+            {
+                "domain": pa.array(list(robots), pa.string()),
+                "content": pa.array(list(robots.values()), pa.string()),
+            }
+        ),
+        path.with_suffix(".robots"),
+    )
+    compiler = PolicyCompiler(named("rfc9309"), resolve(agents), date(2026, 1, 1))
+    compiler.add_snapshot(path.with_suffix(".robots"))
+    compiler.add_optouts(path.with_suffix(".jsonl"))
+    if tags:
+        rows = {"id": list(tags), "agents": [[one] for one in tags.values()]}
+        pq.write_table(pa.table(rows), path.with_suffix(".given"))
+        compiler.add_tags(path.with_suffix(".given"), path)
+    compiler.finish(path)
+    return path
+
+
+def everything(out: Path) -> dict[str, bytes]:
+    """All that a run leaves, but the certificates of takedowns and what is no part of it."""
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.relative_to(out).parts[0] not in {"takedowns", "logs", ".lock"}
+    }
+
+
+def same(world: Any, source: Path, new: Path, out: Path, **options: Any) -> None:
+    """The corpus at ``out`` is what a run under ``new`` makes."""
+    again = out.with_name(f"{out.name}-again")
+    shutil.rmtree(again, ignore_errors=True)
+    world.run(source, again, policy=new, **options)
+    found, expected = everything(out), everything(again)
+    assert found.keys() == expected.keys()
+    for name in expected:
+        assert found[name] == expected[name], name
+
+
+@pytest.fixture
+def hosts(world: Any) -> list[str]:
+    return sorted(set(world.hosts))
+
+
+def test_sites_that_opt_out_go(world: Any, hosts: list[str]) -> None:
+    source = world.corpus({"a.parquet": 5000, "b/c.parquet": 300, "d.parquet": 0})
+    old = compiled(world.folder / "p/old.parquet", {hosts[0]: ALL})
+    new = compiled(
+        world.folder / "p/new.parquet", {hosts[0]: ALL, hosts[1]: PRIVATE, hosts[2]: ALL}
+    )
+    out = world.folder / "out"
+    before = world.run(source, out, policy=old)
+    shutil.move(source, world.folder / "elsewhere")  # it is not needed
+    result = takedown(out, new)
+    shutil.move(world.folder / "elsewhere", source)
+    after = sum(table.num_rows for table in world.tables(out / "data").values())
+    assert result.documents_gone == before.documents_out - after > 0
+    assert (result.documents_back, result.files, result.files_cut) == (0, 2, 2)
+    same(world, source, new, out)
+    again = takedown(out, new)
+    assert (again.documents_gone, again.files, again.certificate) == (0, 0, None)
+
+
+def test_what_is_withdrawn_comes_back(world: Any, hosts: list[str]) -> None:
+    source = world.corpus()
+    old = compiled(world.folder / "p/old.parquet", {hosts[0]: ALL, hosts[1]: ALL})
+    new = compiled(world.folder / "p/new.parquet", {hosts[1]: ALL, hosts[2]: ALL})
+    out = world.folder / "out"
+    world.run(source, out, policy=old)
+    result = takedown(out, new)
+    assert result.documents_back > 0
+    assert result.documents_gone > 0
+    assert result.files_cut == 0
+    same(world, source, new, out)
+
+
+def test_what_comes_back_needs_the_input(world: Any, hosts: list[str]) -> None:
+    source = world.corpus()
+    old = compiled(world.folder / "p/old.parquet", {hosts[0]: ALL})
+    new = compiled(world.folder / "p/new.parquet", {})
+    out = world.folder / "out"
+    world.run(source, out, policy=old)
+    held = everything(out)
+    moved = world.folder / "moved"
+    shutil.move(source, moved)
+    with pytest.raises(UnreadableFile, match=r"a.parquet is not there any more: say with --input"):
+        takedown(out, new)
+    shutil.rmtree(out / "takedown")
+    assert everything(out) == held
+    with pytest.raises(UnreadableFile, match="is another than that of the run"):
+        takedown(out, new, source=world.corpus({"a.parquet": 10}))
+    takedown(out, new, source=moved)
+    shutil.rmtree(source)
+    shutil.move(moved, source)
+    same(world, source, new, out)
+
+
+@pytest.mark.parametrize("removed", ["scrubbed", "verbatim"])
+def test_removed_documents_are_written_beside(world: Any, hosts: list[str], removed: str) -> None:
+    source = world.corpus({"a.parquet": 3000, "b.parquet": 100})
+    old = compiled(world.folder / "p/old.parquet", {hosts[0]: ALL})
+    new = compiled(world.folder / "p/new.parquet", {hosts[1]: ALL})
+    out = world.folder / "out"
+    world.run(source, out, policy=old, removed=removed)
+    takedown(out, new)
+    same(world, source, new, out, removed=removed)
+
+
+@pytest.mark.parametrize("pii", ["strict", "apertus", "none"])
+def test_counts_of_markers_follow(world: Any, hosts: list[str], pii: str) -> None:
+    source = world.corpus({"a.parquet": 2500})
+    old = compiled(world.folder / "p/old.parquet", {})
+    new = compiled(world.folder / "p/new.parquet", dict.fromkeys(hosts[1:], ALL))
+    out = world.folder / "out"
+    world.run(source, out, policy=old, pii=pii)
+    takedown(out, new)
+    same(world, source, new, out, pii=pii)
+
+
+def test_other_agents_concern_everybody(world: Any, hosts: list[str]) -> None:
+    source = world.corpus()
+    robots = {
+        hosts[0]: "User-agent: GPTBot\nDisallow: /\n",
+        hosts[1]: "User-agent: CCBot\nDisallow: /\n",
+    }
+    old = compiled(world.folder / "p/old.parquet", robots, agents="commoncrawl")
+    new = compiled(world.folder / "p/new.parquet", robots)
+    out = world.folder / "out"
+    world.run(source, out, policy=old)
+    takedown(out, new)
+    same(world, source, new, out)
+
+
+robots = st.dictionaries(
+    st.sampled_from(["a.example.org", "b.test", "open.example", "closed.example", "x.b.test"]),
+    st.sampled_from([ALL, NONE, PRIVATE]),
+    max_size=4,
+)
+listed = st.one_of(
+    st.builds(
+        lambda scope, value: {"scope": scope, "value": value},
+        st.sampled_from(["domain", "subdomains"]),
+        st.sampled_from(["example.org", "b.test", "a.example.org"]),
+    ),
+    st.builds(lambda n: {"scope": "document_id", "value": f"doc-{n}"}, st.integers(0, 299)),
+    st.just({"scope": "url_prefix", "value": "https://b.test/private/"}),
+    st.just({"scope": "dataset", "value": "HuggingFaceFW/fineweb"}),
+)
+tagged = st.dictionaries(st.integers(0, 299).map("doc-{}".format), st.just("GPTBot"), max_size=3)
+policies = st.tuples(robots, st.lists(listed, max_size=3), tagged)
+
+
+def pages(count: int) -> pa.Table:
+    """Documents some of which say themselves that they are not to be used."""
+    dice = random.Random(7)
+    places = ["a.example.org", "b.test", "x.b.test", "B.test.", "open.example", "b.test:8080"]
+    rows = [
+        {
+            "text": f"Text {n} of jane.doe@example.org." if n % 5 == 0 else f"Text number {n}.",
+            "id": f"doc-{n}",
+            "url": f"https://{dice.choice(places)}/{dice.choice(['', 'private/'])}{n}",
+            "meta_robots": dice.choice([None, None, "noai", "index"]),
+            "language": dice.choice(["de", "rm", None]),
+        }
+        for n in range(count)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(policies, min_size=2, max_size=3), st.sampled_from(["none", "scrubbed"]))
+def test_any_policies(shared_world: Any, every: list[Any], removed: str) -> None:
+    """One after the other, with everything that may refuse, and pages that refuse themselves."""
+    with TemporaryDirectory() as folder:
+        world = type(shared_world)(shared_world.policy, Path(folder))
+        source = world.write(world.folder / "in/a.parquet", pages(300), 70).parent
+        out = world.folder / "out"
+        paths = [
+            compiled(world.folder / f"p{n}/policy.parquet", *one) for n, one in enumerate(every)
+        ]
+        world.run(source, out, policy=paths[0], removed=removed)
+        for path in paths[1:]:
+            takedown(out, path)
+            same(world, source, path, out, removed=removed)
+
+
+def test_killed_at_any_moment(world: Any, hosts: list[str]) -> None:
+    """And given again: what comes out is the same, and whoever reads meanwhile meets whole files."""
+    files = {f"{n}.parquet": 2100 for n in range(6)}
+    source = world.corpus(files)
+    old = compiled(world.folder / "p/old.parquet", {hosts[0]: ALL})
+    new = compiled(world.folder / "p/new.parquet", {hosts[1]: ALL, hosts[2]: ALL})
+    out = world.folder / "out"
+    world.run(source, out, policy=old)
+    command = [
+        sys.executable,
+        "-m",
+        "lethe",
+        "reconstruct",
+        "takedown",
+        str(out),
+        "--policy",
+        str(new),
+    ]
+    dice = random.Random(5)
+    hit = 0
+    with world.watcher(out / "data"):
+        for _ in range(6):
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            try:
+                while not (out / "takedown").exists() and process.poll() is None:
+                    time.sleep(0.005)
+                said, _ = process.communicate(timeout=dice.uniform(0, 0.8))
+                assert process.returncode == 0, said.decode()
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                hit += 1
+        if (out / "takedown/journal.json").exists():
+            again = world.command(source, out)
+            said = subprocess.run(again, capture_output=True, text=True, check=False)
+            assert said.returncode == 2
+            assert "was interrupted" in said.stderr
+        last = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert last.returncode == 0, last.stderr
+    assert hit
+    same(world, source, new, out)
+    (made,) = (out / "takedowns").iterdir()
+    told = json.loads((made / "certificate.json").read_text())
+    before = world.folder / "before"
+    world.run(source, before, policy=old)
+    counts = [
+        {
+            name: table.filter(pc.equal(table["verdict"].cast(pa.string()), "keep"))[
+                "id"
+            ].to_pylist()
+            for name, table in world.tables(folder / "ledger").items()
+        }
+        for folder in (before, out)
+    ]
+    gone = [i for name in files for i in sorted(set(counts[0][name]) - set(counts[1][name]))]
+    listed = pq.read_table(made / "gone.parquet")["id"].to_pylist()
+    assert sorted(listed) == sorted(gone)
+    assert told["documents"]["gone"] == len(gone) > 0
+    assert sum(told["sites"]["gone"].values()) == len(gone)
+    for one in told["files"]:
+        digest = hashlib.sha256((out / "data" / one["file"]).read_bytes()).hexdigest()
+        assert one["after"]["data"] == digest
+
+
+def test_the_command(world: Any, hosts: list[str]) -> None:
+    source = world.corpus({"a.parquet": 300})
+    old = compiled(world.folder / "p/old.parquet", {hosts[0]: ALL})
+    new = compiled(world.folder / "p/new.parquet", {hosts[0]: ALL, hosts[1]: ALL})
+    out = world.folder / "out"
+    world.run(source, out, policy=old)
+
+    def said(*more: str, code: int = 0) -> str:
+        command = [sys.executable, "-m", "lethe", "reconstruct", "takedown", *more]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    assert "no manifest.json" in said(str(source), "--policy", str(new), code=2)
+    assert "There is no policy" in said(str(out), "--policy", str(world.folder / "x"), code=2)
+    assert "Nothing changed" in said(str(out), "--policy", str(old))
+    told = json.loads(said(str(out), "--policy", str(new), "--json"))
+    assert told["files"] == told["files_cut"] == 1
+    certificate = (out / told["certificate"]).read_text()
+    assert f"**{told['documents_gone']} documents went, 0 came back**" in certificate
+    assert f"| {hosts[1]} | {told['documents_gone']} |" in certificate
+
+
+def test_damage_is_one_sentence(world: Any, hosts: list[str]) -> None:
+    source = world.corpus({"a.parquet": 300})
+    new = compiled(world.folder / "p/new.parquet", {hosts[1]: ALL})
+    out = world.folder / "out"
+    world.run(source, out, policy=compiled(world.folder / "p/none.parquet", {}))
+    for name in ("ledger/a.parquet", "data/a.parquet"):
+        path = out / name
+        held = path.read_bytes()
+        path.write_bytes(held[: len(held) // 2])
+        with pytest.raises(UnreadableFile, match=r"a\.parquet"):
+            takedown(out, new)
+        path.write_bytes(held)
+    takedown(out, new)
+    same(world, source, new, out)

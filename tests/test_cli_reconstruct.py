@@ -34,7 +34,9 @@ def test_recipes_are_listed_and_shown() -> None:
     assert "optout -> pii" in shown
     missing = lethe("reconstruct", "show", "wine")
     assert (missing.returncode, missing.stdout) == (2, "")
-    assert missing.stderr.startswith("lethe: There is no recipe 'wine': use one of fineweb, ")
+    assert missing.stderr.startswith(
+        "lethe: There is no recipe 'wine': `lethe reconstruct list` shows"
+    )
 
 
 def test_a_run_says_what_it_did_and_so_does_the_next(world: Any) -> None:

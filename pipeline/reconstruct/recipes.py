@@ -75,7 +75,9 @@ def recipe(name: str) -> Recipe:
         UnknownName: there is none.
     """
     if name not in recipes():
-        raise UnknownName(f"There is no recipe {name!r}: use one of {', '.join(recipes())}.")
+        raise UnknownName(
+            f"There is no recipe {name!r}: `lethe reconstruct list` shows those that there are."
+        )
     return recipes()[name]
 
 

@@ -353,7 +353,7 @@ def test_a_policy_that_is_none(world: Any) -> None:
         ({"pii": "lax"}, "no way of scrubbing 'lax': use strict, apertus, none"),
         ({"removed": "all"}, "can be none, scrubbed, verbatim, not 'all'"),
         ({"removed": "scrubbed", "pii": "none"}, "cannot be scrubbed with --pii none"),
-        ({"recipe": "wine"}, "There is no recipe 'wine': use one of fineweb, "),
+        ({"recipe": "wine"}, "There is no recipe 'wine': `lethe reconstruct list` shows"),
     ],
     ids=str,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -308,3 +309,17 @@ def test_leftovers(tmp_path: Path) -> None:
         "keep.tmp",
         "a/.keep",
     }
+
+
+def test_a_relative_folder_is_the_same_in_another_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task may run elsewhere; what it says of the folder is what the caller wrote."""
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path)
+    frozen = pickle.dumps(Folder("out"))
+    monkeypatch.chdir(tmp_path / "there")
+    again = pickle.loads(frozen)
+    assert (again.local, again.root) == (tmp_path / "out", "out")
+    assert pickle.loads(pickle.dumps(again)).local == tmp_path / "out"
+    assert pickle.loads(pickle.dumps(Folder("memory://x"))).root == "memory://x"

@@ -106,7 +106,7 @@ def test_personal_data_is_in_the_texts_and_nowhere_else(world: Any, mode: str, c
             table = pq.read_table(path)
             names = [n for n in table.schema.names if n != "text"]
             content = " ".join(str(table[n].to_pylist()) for n in names)
-            if path.parent.name != "ledger":
+            if "text" in table.schema.names:
                 assert not [
                     p for p in ("eva.0", "213.77") if p in " ".join(table["text"].to_pylist())
                 ]

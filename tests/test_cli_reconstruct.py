@@ -30,7 +30,7 @@ def test_recipes_are_listed_and_shown() -> None:
     as_json = json.loads(lethe("reconstruct", "list", "--json").stdout)
     assert [r["name"] for r in as_json] == list(recipes())
     shown = lethe("reconstruct", "show", "dclm-edu").stdout
-    assert "metadata:WARC-Target-URI" in shown
+    assert "metadata:url|WARC-Target-URI" in shown
     assert "optout -> pii" in shown
     missing = lethe("reconstruct", "show", "wine")
     assert (missing.returncode, missing.stdout) == (2, "")

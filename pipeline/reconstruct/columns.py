@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -185,12 +186,19 @@ def _valid(one: pa.Array) -> bool:
 
 
 def _from_metadata(table: pa.Table, column: str) -> list[str | None]:
-    """One key of a column of JSON objects, structs or maps."""
+    """One key of a column of JSON objects, structs or maps; of several the first that a row has."""
     holder, _, key = column.partition(":")
+    keys = key.split("|")
     held = table[holder]
     if pa.types.is_struct(held.type):
-        return [_text(value) for value in pc.struct_field(held, key).to_pylist()]
-    return [_text(_parsed(value).get(key)) for value in held.to_pylist()]
+        keys = [one for one in keys if held.type.get_field_index(one) >= 0]
+        columns = [pc.struct_field(held, one).to_pylist() for one in keys]
+        return [_text(_there(values)) for values in zip(*columns, strict=True)]
+    return [_text(_there(map(_parsed(value).get, keys))) for value in held.to_pylist()]
+
+
+def _there(values: Iterable[object]) -> object:
+    return next((value for value in values if value is not None), None)
 
 
 def _parsed(held: object) -> dict[object, object]:
@@ -246,7 +254,7 @@ def first(candidates: tuple[str, ...], schema: pa.Schema, *, of_text: bool = Fal
 def _holds(kind: pa.DataType, key: str) -> bool:
     """Whether a metadata column of this type can hold a value called ``key``."""
     if pa.types.is_struct(kind):
-        return bool(kind.get_field_index(key) >= 0)
+        return any(kind.get_field_index(one) >= 0 for one in key.split("|"))
     return bool(pa.types.is_map(kind) or pa.types.is_binary(kind) or is_text(kind))
 
 

@@ -59,11 +59,11 @@ def test_every_recipe_finds_its_first_candidates(name: str) -> None:
         ),
         ("fineweb", {"tdm_reservation": pa.int8()}, {"pages": ("tdm_reservation",)}),
         ("fineweb", {"tdm_reservation": pa.bool_()}, {"pages": ("tdm_reservation",)}),
-        ("dclm-edu", {"url": None, "metadata": TEXT}, {"url": "metadata:url"}),
+        ("dclm-edu", {"url": None, "metadata": TEXT}, {"url": "metadata:url|WARC-Target-URI"}),
         (
             "dclm-edu",
             {"url": None, "id": None, "metadata": pa.struct([("WARC-Target-URI", TEXT)])},
-            {"url": "metadata:WARC-Target-URI", "id": "@row"},
+            {"url": "metadata:url|WARC-Target-URI", "id": "@row"},
         ),
         (
             "dclm-edu",
@@ -279,3 +279,22 @@ def test_texts_in_dictionaries_that_are_not_utf8() -> None:
     values = pa.DictionaryArray.from_arrays([0, 0, 1], broken(b"ok", b"\xff"))
     with pytest.raises(WrongColumns, match="in row 2:"):
         check_utf8(pa.table({"t": values}), "t", "a.parquet", 0)
+
+
+@pytest.mark.parametrize("way", ["json", "struct"])
+def test_a_row_s_own_key_is_found_where_another_row_has_another(way: str) -> None:
+    """Or a document of a closed site would stay, having no URL."""
+    rows = [{"url": "https://a.test/"}, {"WARC-Target-URI": "https://b.test/"}, {"other": "x"}]
+    kind = pa.struct([("url", pa.string()), ("WARC-Target-URI", pa.string())])
+    held = (
+        pa.array([json.dumps(row) for row in rows])
+        if way == "json"
+        else pa.array([{k: v for k, v in row.items() if k != "other"} for row in rows], kind)
+    )
+    table = pa.table({"text": ["t"] * 3, "id": ["1", "2", "3"], "metadata": held})
+    found = resolve(recipe("dclm-edu"), table.schema, "a.parquet")
+    assert strings(table, found.url, "a.parquet", 0).to_pylist() == [
+        "https://a.test/",
+        "https://b.test/",
+        None,
+    ]

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "srun")
+PROGRAMS = ("setpriv", "munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "srun")
 SEARCHED = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 MISSING = [name for name in PROGRAMS if shutil.which(name, path=SEARCHED) is None]
+WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
+"""What is started so ends with the tests even if they are killed and clean nothing up."""
 CONFIG = """
 ClusterName=lethe
 SlurmctldHost={host}(127.0.0.1)
@@ -62,11 +64,14 @@ def started() -> Iterator[Path]:
         ]
         for command in commands:
             with (folder / f"{command[0]}.out").open("wb") as log:
-                processes.append(
-                    subprocess.Popen(
-                        command, stdout=log, stderr=log, env=environment, start_new_session=True
-                    )
+                process = subprocess.Popen(
+                    [*WITH_PARENT, *command],
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                    start_new_session=True,
                 )
+            processes.append(process)
             await_that((folder / "munge.sock").exists)
         await_that(lambda: "idle" in _asked(environment, "sinfo", "--noheader", "--format=%T"))
         yield config
@@ -74,8 +79,12 @@ def started() -> Iterator[Path]:
     finally:
         for process in reversed(processes):
             process.terminate()
-        for process in processes:
-            process.wait(timeout=20)
+        for process in reversed(processes):
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:  # a node with a job that does not end
+                process.kill()
+                process.wait()
         shutil.rmtree(folder)
 
 

@@ -18,6 +18,9 @@ PAGE_COLUMNS = {
 }
 """Columns that are read where a corpus has them, and what they hold."""
 
+PAGE_SIGNALS = frozenset({Signal.NOAI, Signal.CONTENT_USAGE, Signal.TDMREP})
+"""What a page can say of itself, and an id and a URL alone do not tell."""
+
 _WORTH_A_LOOK = {
     "meta_robots": "noai|tdm-reservation|content-usage",
     "x_robots_tag": "noai",

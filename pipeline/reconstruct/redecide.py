@@ -9,17 +9,15 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.optout.page import PAGE_COLUMNS
+from pipeline.optout.page import PAGE_COLUMNS, PAGE_SIGNALS
 from pipeline.optout.policy import OptOutPolicy
-from pipeline.optout.signals import Signal
 from pipeline.reconstruct.ledger import explained
 from pipeline.reconstruct.report.model import is_filter
 
 _EXACT = ("signal", "agents", "rule", "line", "source", "source_hash", "source_date")
 COLUMNS = ("id", "url", "host", "verdict", "signals", *_EXACT)
 _PAGE_FILES = sorted(set(PAGE_COLUMNS.values()))
-_PAGE_SIGNALS = {str(s) for s in (Signal.NOAI, Signal.CONTENT_USAGE, Signal.TDMREP)}
-"""What a page can say of itself, and a ledger alone cannot repeat."""
+_PAGE_SIGNALS = set(map(str, PAGE_SIGNALS))
 _SHOWN = 5
 _BETWEEN = "\0"
 

@@ -21,9 +21,8 @@ import pyarrow.compute as pc
 from filter.hosts import parents
 from pipeline.errors import UnreadableFile
 from pipeline.optout.difference import Changed
-from pipeline.optout.page import PAGE_COLUMNS
+from pipeline.optout.page import PAGE_COLUMNS, PAGE_SIGNALS
 from pipeline.optout.policy import OptOutPolicy
-from pipeline.optout.signals import Signal
 from pipeline.optout.tags import keys_of
 from pipeline.parquet.codec import one_array
 from pipeline.parquet.layout import Layout
@@ -34,10 +33,7 @@ from pipeline.reconstruct.dictionaries import compacted
 from pipeline.reconstruct.ledger import REASONS, LedgerLayout, explained
 from pipeline.reconstruct.pii.scrub import markers_in
 
-_FROM_PAGES = frozenset(
-    str(signal) for signal in Signal if signal not in {Signal.ROBOTS, Signal.OPTOUT, Signal.TAG}
-)
-"""Signals that a page itself may have given."""
+_FROM_PAGES = frozenset(map(str, PAGE_SIGNALS))
 
 Mask = npt.NDArray[np.bool_]
 

@@ -47,7 +47,7 @@ def remake(
         )
     if "bundle" in held and listed is None:
         raise WrongRun(
-            "The run had a bundle, and documents have to be read again: give --bundle, too."
+            "The run had a bundle, and documents have to be read again: run it as a whole with that bundle."
         )
     folder = Folder(source)
     _check_same(folder, recipe, file)

@@ -31,7 +31,7 @@ def recipe_of(content: dict[str, Any]) -> Recipe:
         return Recipe(**{key: value for key, value in held.items() if key in known})
     except TypeError:
         raise WrongVersion(
-            "This corpus was made by another version of Lethe: verify it with that one."
+            "This corpus was made by another version of Lethe: use that one, or make the corpus again."
         ) from None
 
 

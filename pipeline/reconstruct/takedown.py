@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +78,6 @@ class _Work:
     source: str
     steps: Sequence[PipelineStep]
     cut: int = 0
-    touched: list[str] = field(default_factory=list)
 
 
 def takedown(
@@ -107,7 +106,8 @@ def takedown(
     work = _prepared(target, Path(policy), source, steps)
     if work.held["fingerprint"] == work.wanted["fingerprint"]:
         if target.exists(staging.JOURNAL):
-            _finish(work)
+            with alone_in(target):
+                _say_what_it_is(work)
         return TakedownResult(target.root, 0, 0, 0, 0, None, work.wanted["fingerprint"])
     with alone_in(target):
         staging.begin(target, {"from": work.held["fingerprint"], "to": work.wanted["fingerprint"]})
@@ -192,7 +192,6 @@ def _redo(work: _Work, name: str) -> None:
         assert after is not None
         certificate.note(work.root, name, ledger, before, after)
     staging.settle(work.root, [name])
-    work.touched.append(name)
 
 
 def _again(work: _Work, name: str, ledger: Parts) -> Redone:
@@ -263,18 +262,12 @@ def _from_input(work: _Work, name: str) -> None:
 
 
 def _finish(work: _Work) -> TakedownResult:
-    """Let the folder say what it is now."""
-    from pipeline.reconstruct import provenance
-    from pipeline.reconstruct.card import card
-
+    """All files are in their places: the certificate, which knows the older manifest; then the newer."""
     target = work.target
     notes = certificate.notes(work.root)
-    target.write_text(manifests.NAME, json.dumps(work.wanted, indent=1, sort_keys=True))
-    target.write_text("README.md", card(target.root))
-    policies.keep(target, work.policy)
-    provenance.write(target, work.policy)
     made = certificate.write(target, work.root, work.held, work.wanted, notes) if notes else None
-    staging.end(work.root)
+    target.write_text(manifests.NAME, json.dumps(work.wanted, indent=1, sort_keys=True))
+    _say_what_it_is(work)
     return TakedownResult(
         corpus=target.root,
         documents_gone=sum(note["gone"] for note in notes),
@@ -284,3 +277,15 @@ def _finish(work: _Work) -> TakedownResult:
         certificate=made,
         fingerprint=work.wanted["fingerprint"],
     )
+
+
+def _say_what_it_is(work: _Work) -> None:
+    """Let the folder with the newer manifest say what it is; then nothing is under way any more."""
+    from pipeline.reconstruct import provenance
+    from pipeline.reconstruct.card import card
+
+    target = work.target
+    target.write_text("README.md", card(target.root))
+    policies.keep(target, work.policy)
+    provenance.write(target, work.policy)
+    staging.end(work.root)

@@ -333,3 +333,23 @@ def test_damage_is_one_sentence(world: Any, hosts: list[str]) -> None:
         path.write_bytes(held)
     takedown(out, new)
     same(world, source, new, out)
+
+
+def test_killed_behind_the_manifest(world: Any, hosts: list[str]) -> None:
+    """When the manifest is the newer one, card, policy and provenance may still be those of the older."""
+    source = world.corpus({"a.parquet": 300})
+    old = compiled(world.folder / "p/old.parquet", {})
+    new = compiled(world.folder / "p/new.parquet", {hosts[1]: ALL})
+    out = world.folder / "out"
+    world.run(source, out, policy=old)
+    held = everything(out)
+    takedown(out, new)
+    (made,) = (out / "takedowns").iterdir()
+    told = (made / "certificate.json").read_bytes()
+    for name in ("README.md", "policy.parquet", "provenance.json"):
+        (out / name).write_bytes(held[name])
+    (out / "takedown").mkdir()
+    (out / "takedown/journal.json").write_text("{}")
+    takedown(out, new)
+    same(world, source, new, out)
+    assert (made / "certificate.json").read_bytes() == told

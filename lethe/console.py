@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 from filter.errors import MissingExtra
+from lethe.quick import without_pandas
 
 _OURS = {"filter", "filter_service", "model_gate", "pipeline", "lethe"}
 
@@ -24,14 +25,20 @@ def extra(name: str) -> Iterator[None]:
         ) from None
 
 
-def corpus_extra() -> AbstractContextManager[None]:
+@contextmanager
+def corpus_extra() -> Iterator[None]:
     """The extra of everything that reads or writes a corpus."""
-    return extra("corpus")
+    with extra("corpus"):
+        without_pandas()
+        yield
 
 
 @contextmanager
 def progress_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on standard error; yields a function of (done, total)."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from filter.errors import InputError, MissingExtra
-from lethe import demo_gate, demo_registry
+from lethe import demo_gate, demo_registry, demo_takedown
 from lethe.console import corpus_extra, grouped, progress_bar, share
 
 AS_OF = "2026-07-01"
@@ -42,29 +42,14 @@ def demo(
     lethe demo --out demo-out
     """
     with corpus_extra():
-        from datetime import date
-
-        from pipeline.optout.agents import resolve
-        from pipeline.optout.compile import PolicyCompiler
-        from pipeline.optout.spec import named
         from pipeline.reconstruct.engine import run
         from pipeline.reconstruct.report import report
     sample = sample_folder()
     _emptied(out)
-    policies = {}
-    for day in (BEFORE, AS_OF):
-        policy = policies[day] = out / f"policy-{day}.parquet"
-        compiler = PolicyCompiler(named("rfc9309"), resolve("apertus"), date.fromisoformat(day))
-        compiler.add_snapshot(sample / "robots.parquet")
-        compiler.add_optouts(sample / "optouts.jsonl")
-        compiler.add_tags(sample / "tags.parquet", policy)
-        compiler.finish(policy)
+    policies = {day: _policy(sample, out, day) for day in (BEFORE, AS_OF)}
     corpus = out / "rebuilt"
     with progress_bar("Rebuilding", "documents") as bar:
         result = run("fineweb", sample / "corpus", policies[AS_OF], corpus, progress=bar)
-    html = out / "report.html"
-    html.write_text(report(corpus, "html"), encoding="utf-8")
-
     dropped = result.documents_in - result.documents_out
     typer.secho(
         f"\n{grouped(result.documents_in)} documents came in, {grouped(result.documents_out)} stayed: "
@@ -76,20 +61,44 @@ def demo(
     typer.echo(f"\nPersonal data replaced in what stayed: {replaced}.")
     typer.secho("\nThree verdicts, explained", bold=True)
     _three_verdicts(policies[AS_OF], policies[BEFORE])
+    newest = _policy(sample, out, demo_takedown.DAY, demo_takedown.ask(out))
+    demo_takedown.tell(corpus, sample / "corpus", newest)
+    # Only now, so that it is about the corpus as it is left.
+    html = out / "report.html"
+    html.write_text(report(corpus, "html"), encoding="utf-8")
     _people(out)
     typer.secho("\nWhere to look", bold=True)
-    typer.echo(f"  {html}   the report, to be opened in a browser")
+    typer.echo(f"  {html}   the report after the takedown, to be opened in a browser")
     typer.echo(
         f"  {corpus}/data   the corpus: datasets.load_dataset('parquet', data_dir='{corpus}/data')"
     )
     typer.echo(
         f"  {corpus}/ledger   one row a document: verdict, signal, agents, rule, line, source"
     )
+    typer.echo(f"  {corpus}/takedowns   the certificate: what went, and SHA-256 before and after")
     if (out / "registry").is_dir():
         typer.echo(
             f"  lethe registry serve --folder {out / 'registry'}   the registry, with its pages"
         )
-    typer.echo(f"  lethe optout check --policy {policies[AS_OF]} URL   why a page stays or goes")
+    typer.echo(f"  lethe optout check --policy {newest} URL   why a page stays or goes")
+
+
+def _policy(sample: Path, out: Path, day: str, *more: Path) -> Path:
+    """The policy as of a day; ``more`` are opt-out lists beside that of the sample."""
+    with corpus_extra():
+        from datetime import date
+
+        from pipeline.optout.agents import resolve
+        from pipeline.optout.compile import PolicyCompiler
+        from pipeline.optout.spec import named
+    policy = out / f"policy-{day}.parquet"
+    compiler = PolicyCompiler(named("rfc9309"), resolve("apertus"), date.fromisoformat(day))
+    compiler.add_snapshot(sample / "robots.parquet")
+    for optouts in (sample / "optouts.jsonl", *more):
+        compiler.add_optouts(optouts)
+    compiler.add_tags(sample / "tags.parquet", policy)
+    compiler.finish(policy)
+    return policy
 
 
 def _people(out: Path) -> None:
@@ -114,7 +123,7 @@ def _emptied(out: Path) -> None:
     Raises:
         InputError: the folder holds something else.
     """
-    known = {"rebuilt", "report.html", "registry", "operator"}
+    known = {"rebuilt", "report.html", "registry", "operator", demo_takedown.LIST}
     if out.is_dir() and any(p.name not in known and "policy-" not in p.name for p in out.iterdir()):
         raise InputError(f"{out} holds other files: choose another folder with --out.")
     shutil.rmtree(out, ignore_errors=True)

@@ -11,6 +11,7 @@ import typer
 from lethe import differences, evidence, executor_options, recipes, selection
 from lethe import takedown as takedowns
 from lethe.console import corpus_extra, grouped, progress_bar, share
+from lethe.warned import warn, warn_of
 
 app = typer.Typer(
     help="Rebuild a corpus with its opt-outs, and report on it.", no_args_is_help=True
@@ -138,25 +139,14 @@ def run(
 
 def _warn(bundle: Path, mode: str, *, unpublished: bool) -> None:
     """Say on standard error what must be known of a bundle and of a corpus made with it."""
-    with corpus_extra():
-        from pipeline.reconstruct.pii.listed import ListedPhrases
-    opened = ListedPhrases.open(bundle)
-    said = []
-    if opened.is_testing:
-        said.append("This bundle has cheap hashes: it is for tests and hides nobody.")
-    if opened.freshness == "expiring":
-        said.append(f"This bundle expires on {opened.valid_until}.")
-    if opened.freshness == "expired":
-        said.append(f"This bundle EXPIRED on {opened.valid_until}: get a newer release.")
+    warn_of(bundle)
     if unpublished:
-        said.append("Listed names are removed, too: what comes out must not be published.")
+        warn("Listed names are removed, too: what comes out must not be published.")
     elif mode == "none":
-        said.append(
+        warn(
             "Nothing but listed phrases is replaced, so every marker gives one away: what comes out "
             "must not be published."
         )
-    for sentence in said:
-        typer.secho(sentence, fg="yellow", err=True)
 
 
 app.add_typer(selection.head, name="head")

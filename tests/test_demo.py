@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.dataset as ds
 import pytest
 
 from filter import Bundle
 from filter.nv1 import fold
+from lethe import demo_takedown
+from lethe.demo import _emptied
 from model_gate.tiny_data import PERSONS
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +40,54 @@ def test_the_corpus_half(told: tuple[Path, str]) -> None:
         "\u202f", " "
     )
     assert (out / "report.html").is_file()
+
+
+def test_a_takedown(told: tuple[Path, str]) -> None:
+    """What went is gone, the certificate has the hashes that were printed, and the report is of the end."""
+    out, said = told
+    data, site = out / "rebuilt" / "data", demo_takedown.SITE
+    part = said.partition("\nA site opts out the day after\n")[2].partition("\n\n")[0]
+    shown = dict(re.findall(r"^  (\w+(?: in)?) {2,}(.*)$", part, re.MULTILINE))
+    assert list(shown) == ["asked", "gone", "sha256", "verify", "told in"]
+
+    left = [url.split("/")[2] for url in ds.dataset(data).to_table(["url"])["url"].to_pylist()]
+    assert len(left) == 142
+    assert site not in left
+    ledger = ds.dataset(out / "rebuilt" / "ledger").to_table(filter=ds.field("host") == site)
+    assert ledger["verdict"].to_pylist() == ["drop"] * 4
+    assert f"{site}, " in shown["asked"]
+    assert shown["gone"] == "4 documents, from 2 of 3 files"
+
+    certificate = Path(shown["told in"])
+    assert f"| {site} | 4 |" in certificate.read_text(encoding="utf-8")
+    told_of = json.loads(certificate.with_suffix(".json").read_text(encoding="utf-8"))
+    hashes = {
+        one["file"]: (one["before"]["data"], one["after"]["data"]) for one in told_of["files"]
+    }
+    before, after, name = re.fullmatch(  # type: ignore[union-attr]
+        r"(\w{12}) before, (\w{12}) after, of data/(.*)", shown["sha256"]
+    ).groups()
+    assert before != after
+    assert tuple(one[:12] for one in hashes[name]) == (before, after)
+    assert hashlib.sha256((data / name).read_bytes()).hexdigest() == hashes[name][1]
+    assert re.search(r"\b142\b", (out / "report.html").read_text(encoding="utf-8"))
+
+
+def test_readme_shows_what_the_demo_prints(told: tuple[Path, str]) -> None:
+    out, said = told
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("What the demo prints:\n\n```\n")[2].partition("\n```")[0]
+    lines = [line for line in shown.splitlines() if line.strip() not in {"", "..."}]
+    printed = iter(said.replace(str(out), "demo-out").splitlines())
+    assert len(lines) > 20
+    assert [line for line in lines if line not in printed] == []  # each after the one before
+
+
+def test_a_demo_replaces_an_earlier_one(told: tuple[Path, str], tmp_path: Path) -> None:
+    for left in told[0].iterdir():
+        (tmp_path / left.name).touch()
+    _emptied(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_half_of_a_person(told: tuple[Path, str]) -> None:

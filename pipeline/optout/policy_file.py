@@ -106,17 +106,29 @@ def read(path: Path) -> tuple[Header, pa.Table]:
         with pq.ParquetFile(path, memory_map=True) as file:
             table = file.read(use_threads=False)
     except FileNotFoundError:
-        raise UnreadableFile(
-            f"There is no policy at {path}: make one with `lethe optout compile`."
-        ) from None
+        raise _missing(path) from None
     except (pa.ArrowInvalid, OSError):
-        raise UnreadableFile(
-            f"{path} is not a Parquet file or is cut off: make it again with `lethe optout compile`."
-        ) from None
+        raise _cut_off(path) from None
     header = header_of(table.schema.metadata or {}, path)
     if not table.schema.equals(SCHEMA):
         raise _of_another_version(path)
     return header, table
+
+
+def read_header(path: Path) -> Header:
+    """The header of a policy, without its sources.
+
+    Raises:
+        UnreadableFile: missing, truncated, or not a policy.
+        WrongVersion: written in another format.
+    """
+    try:
+        metadata = pq.read_schema(path, memory_map=True).metadata
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except (pa.ArrowInvalid, OSError):
+        raise _cut_off(path) from None
+    return header_of(metadata or {}, path)
 
 
 def header_of(metadata: dict[bytes, bytes], path: Path) -> Header:
@@ -141,6 +153,16 @@ def header_of(metadata: dict[bytes, bytes], path: Path) -> Header:
         raise UnreadableFile(
             f"The header of {path} is damaged: make it again with `lethe optout compile`."
         ) from None
+
+
+def _missing(path: Path) -> UnreadableFile:
+    return UnreadableFile(f"There is no policy at {path}: make one with `lethe optout compile`.")
+
+
+def _cut_off(path: Path) -> UnreadableFile:
+    return UnreadableFile(
+        f"{path} is not a Parquet file or is cut off: make it again with `lethe optout compile`."
+    )
 
 
 def _of_another_version(path: Path) -> WrongVersion:

@@ -41,19 +41,22 @@ class Codec:
                     writer.write_table(self._cast(table), row_group_size=table.num_rows)
         return Parts.of(sink.getvalue()).groups
 
-    def decoded(self, columns: Sequence[Column], rows: int) -> pa.Table:
-        """The rows of a row group of these columns.
+    def decoded(self, groups: Sequence[tuple[Sequence[Column], int]]) -> list[pa.Table]:
+        """The rows of row groups of these columns, each with how many rows it has.
 
         Raises:
-            Malformed: they cannot be decoded.
+            Malformed: one cannot be decoded.
         """
+        if not groups:
+            return []
         sink = io.BytesIO()
         file = Assembler(sink, self.template)
-        file.add(Group(rows, tuple(columns)))
+        for columns, rows in groups:
+            file.add(Group(rows, tuple(columns)))
         file.close()
         try:
             with pq.ParquetFile(pa.BufferReader(sink.getbuffer())) as parquet:
-                return parquet.read(use_threads=False)
+                return [parquet.read_row_group(n, use_threads=False) for n in range(len(groups))]
         except (pa.ArrowException, OSError) as error:
             raise Malformed("a page cannot be decoded") from error
 

@@ -8,13 +8,14 @@ given, octet by octet. All other columns are small and made anew as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.parquet.codec import Codec, one_array
 from pipeline.parquet.parts import Assembler, Column, Group, Page, Sink, joined_pages, leaves
@@ -31,13 +32,65 @@ Tidied = Callable[[pa.Table], pa.Table]
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A row group from which rows were taken."""
+class Edit:
+    """What is to be otherwise in a row group."""
+
+    group: Group
+    positions: Rows
+    """In the chunk, of each of its rows."""
+    stays: npt.NDArray[np.bool_]
+    """For each of its rows."""
+    texts: Mapping[int, str] = field(default_factory=dict)
+    """New texts of some of its rows that stay, by row."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the row group stays as it is."""
+        return not self.texts and bool(self.stays.all())
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A row group after an edit."""
 
     group: Group | None
-    """None where nothing is left."""
-    gone: pa.Array
-    """Texts of the rows that went."""
+    """None where no row is left."""
+    before: pa.Array
+    """Texts of the rows that went or have another one now."""
+
+
+class _Open:
+    """A row group on its way."""
+
+    def __init__(self, edit: Edit, column: Column) -> None:
+        self.edit = edit
+        self.bounds = _bounds(edit.positions)
+        self.windows = _by_window(column.pages(), self.bounds)
+        self.changes = ~edit.stays
+        self.changes[list(edit.texts)] = True
+        self.touched = [
+            at
+            for at, (begin, end) in enumerate(pairwise(self.bounds))
+            if self.changes[begin:end].any()
+        ]
+        self.before: list[pa.Array] = []
+
+    def made_anew(self, at: int, texts: pa.Table) -> pa.Table:
+        """The texts of a window as they are to be."""
+        part = slice(self.bounds[at], self.bounds[at + 1])
+        column = one_array(texts.column(0))
+        self.before.append(column.filter(pa.array(self.changes[part])))
+        new = [row for row in range(part.start, part.stop) if row in self.edit.texts]
+        if new:
+            kind = column.type
+            plain = column.dictionary_decode() if pa.types.is_dictionary(kind) else column
+            mask = np.zeros(len(column), bool)
+            mask[np.array(new) - part.start] = True
+            values = pa.array([self.edit.texts[row] for row in new], plain.type)
+            plain = pc.replace_with_mask(plain, pa.array(mask), values)
+            column = plain.cast(kind) if kind != plain.type else plain
+            texts = pa.table([column], schema=texts.schema)
+        return texts.filter(pa.array(self.edit.stays[part]))
 
 
 class Layout:
@@ -56,6 +109,7 @@ class Layout:
         self._all = Codec(schema, **options)
         self._text = Codec(pa.schema([schema.field(self._at)]), **options, data_page_size=_ONE_PAGE)
         self._rest = Codec(schema.remove(self._at).remove_metadata(), **options)
+        self._no_text = pa.array([], self._text.schema.field(0).type)
         self._leaf = [name for name, _ in leaves(self._all.template)].index(text)
 
     # -- making --------------------------------------------------------------------------------
@@ -77,46 +131,67 @@ class Layout:
 
     # -- changing ------------------------------------------------------------------------------
 
-    def cut(
-        self, group: Group, positions: Rows, stays: npt.NDArray[np.bool_], tidied: Tidied
-    ) -> Cut:
-        """A row group without the rows that do not stay.
+    def edited(self, edits: Sequence[Edit], tidied: Tidied) -> list[Edited]:
+        """Row groups of which rows go or get other texts.
 
-        ``positions`` in the chunk and ``stays`` have one value for each of its rows. ``tidied`` is what
-        whoever made the row group did with a table from which rows had been dropped.
+        ``tidied`` is what whoever made the row groups did with a table from which rows had been dropped.
 
         Raises:
-            Malformed: the row group is damaged, or not of this layout.
+            Malformed: a row group is damaged, or not of this layout.
         """
-        bounds = _bounds(positions)
-        windows = _by_window(group.columns[self._leaf].pages(), bounds)
-        touched = [
-            at for at, (begin, end) in enumerate(pairwise(bounds)) if not stays[begin:end].all()
+        opened = [_Open(edit, edit.group.columns[self._leaf]) for edit in edits]
+        self._edit_texts(opened)
+        rest = iter(self._rests([one.edit for one in opened], tidied))
+        found = []
+        for one in opened:
+            edit = one.edit
+            before = pa.concat_arrays([self._no_text, *one.before])
+            if not edit.stays.any():
+                found.append(Edited(None, before))
+                continue
+            others = self._others_of(edit.group) if edit.stays.all() else next(rest)
+            pages = [page for window in one.windows for page in window]
+            text = joined_pages(edit.group.columns[self._leaf], pages)
+            group = self._together(int(edit.stays.sum()), others, text)
+            found.append(Edited(group, before))
+        return found
+
+    def _edit_texts(self, opened: Sequence[_Open]) -> None:
+        """Make those windows anew in which a text changes, all at once."""
+        touched = [(one, at) for one in opened for at in one.touched]
+        columns = [
+            (
+                [joined_pages(one.edit.group.columns[self._leaf], one.windows[at])],
+                one.bounds[at + 1] - one.bounds[at],
+            )
+            for one, at in touched
         ]
-        gone: list[pa.Array] = []
-        left: list[pa.Table] = []
-        for at in touched:
-            mask = stays[bounds[at] : bounds[at + 1]]
-            column = joined_pages(group.columns[self._leaf], windows[at])
-            table = self._text.decoded([column], len(mask))
-            gone.append(one_array(table.column(0).filter(pa.array(~mask))))
-            left.append(table.filter(pa.array(mask)))
-        for at, pages in zip(touched, self._pages(left), strict=True):
-            windows[at] = pages
-        texts = pa.concat_arrays(gone) if gone else pa.array([], self._text.schema.field(0).type)
-        if not stays.any():
-            return Cut(None, texts)
-        others = tuple(c for at, c in enumerate(group.columns) if at != self._leaf)
-        if others:
-            rest = self._rest.decoded(others, group.rows)
-            others = self._others(tidied(rest.filter(pa.array(stays))))
-        pages = [page for window in windows for page in window]
-        text = joined_pages(group.columns[self._leaf], pages)
-        return Cut(self._together(int(stays.sum()), others, text), texts)
+        left = [
+            one.made_anew(at, table)
+            for (one, at), table in zip(touched, self._text.decoded(columns), strict=True)
+        ]
+        for (one, at), pages in zip(touched, self._pages(left), strict=True):
+            one.windows[at] = pages
+
+    def _rests(self, edits: Sequence[Edit], tidied: Tidied) -> list[tuple[Column, ...]]:
+        """All columns but the texts, of the row groups that lose some of their rows."""
+        cut = [edit for edit in edits if edit.stays.any() and not edit.stays.all()]
+        if not self._rest.schema.names:
+            return [() for _ in cut]
+        tables = self._rest.decoded([(self._others_of(one.group), one.group.rows) for one in cut])
+        left = [
+            tidied(table.filter(pa.array(one.stays)))
+            for one, table in zip(cut, tables, strict=True)
+        ]
+        return [group.columns for group in self._rest.encoded(left)]
+
+    def _others_of(self, group: Group) -> tuple[Column, ...]:
+        return tuple(column for at, column in enumerate(group.columns) if at != self._leaf)
 
     def texts(self, group: Group) -> pa.Array:
         """The text column of a row group."""
-        return one_array(self._text.decoded([group.columns[self._leaf]], group.rows).column(0))
+        (table,) = self._text.decoded([([group.columns[self._leaf]], group.rows)])
+        return one_array(table.column(0))
 
     # -- columns -------------------------------------------------------------------------------
 

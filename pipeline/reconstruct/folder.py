@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -187,17 +187,21 @@ class Folder:
                 raise _unreadable(f"{self.root}/{name}", error) from None
             yield parquet
 
-    def batches(self, parquet: pq.ParquetFile, rows: int) -> Iterator[pa.RecordBatch]:
-        """The rows of an opened file in their order, at most ``rows`` at a time.
+    def batches(
+        self, parquet: pq.ParquetFile, rows: int, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of an opened file in their order, at most ``rows`` at a time; some ``columns``, or all.
 
         A local file is read in pieces of a megabyte a column. Of a remote one a row group is fetched
         at once, in few requests; then the next.
         """
         if self.local is not None:
-            yield from parquet.iter_batches(rows, use_threads=False)
+            yield from parquet.iter_batches(rows, columns=columns, use_threads=False)
             return
         for group in range(parquet.num_row_groups):
-            yield from parquet.iter_batches(rows, row_groups=[group], use_threads=False)
+            yield from parquet.iter_batches(
+                rows, row_groups=[group], columns=columns, use_threads=False
+            )
 
     def size(self, name: str) -> int:
         """Octets of the file ``name``."""

@@ -12,7 +12,9 @@ They say what came in, kept or dropped, and so stay as they are whatever is take
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,14 +54,49 @@ def write(folder: Folder, names: Sequence[str]) -> None:
     _write(folder, IDS, _ids_table(names, keys))
 
 
-def files(folder: Folder, changed: Changed, names: Sequence[str]) -> list[str]:
-    """Which of the files ``names`` have a document that ``changed`` names; all, where there is no index."""
-    if changed.everything or changed.datasets or not folder.exists(HOSTS):
-        return list(names)
-    found = _looked_up(folder, HOSTS, [host[::-1] for host in changed.hosts | changed.domains])
-    found |= _below(folder, [host[::-1] for host in changed.domains])
-    found |= _looked_up(folder, IDS, changed.document_keys().tolist())
-    return [name for name in names if name in found]
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a difference of policies means to a corpus."""
+
+    files: list[str]
+    """Those of its files with a document that the difference names."""
+    hosts: frozenset[str]
+    """Those of its sites that the difference names, themselves or by what is above them."""
+
+
+def found(folder: Folder, changed: Changed, names: Sequence[str]) -> Found:
+    """What of the corpus in ``folder``, which has the files ``names``, is named by ``changed``.
+
+    An index that is missing is made first.
+
+    Raises:
+        UnreadableFile: it is damaged.
+    """
+    if changed.everything or changed.datasets:
+        return Found(list(names), frozenset())
+    if not (folder.exists(HOSTS) and folder.exists(IDS)):
+        write(folder, names)
+    exact = sorted(host[::-1] for host in changed.hosts | changed.domains)
+    parents = {host[::-1] + "." for host in changed.domains}
+    below = sorted(parents)
+    files: set[str] = set()
+    hosts: set[str] = set()
+    for group, low, high in _groups(folder, HOSTS):
+        themselves, under = _between(exact, low, high), _between(below, low, high)
+        under = sorted({*under, *_prefixes(low).intersection(parents)})
+        if not (themselves or under):
+            continue
+        mask = pc.is_in(group["key"], value_set=pa.array(themselves, pa.string()))
+        mask = pc.or_(mask, pa.array(_begin_with(group["key"], under)))
+        hosts.update(pc.unique(group["host"].filter(mask)).to_pylist())
+        files.update(pc.unique(group["file"].filter(mask)).to_pylist())
+    wanted = changed.document_keys()
+    for group, low, high in _groups(folder, IDS) if len(wanted) else ():
+        part = wanted[np.searchsorted(wanted, low) : np.searchsorted(wanted, high, "right")]
+        if len(part):
+            mask = pc.is_in(group["key"], value_set=pa.array(part))
+            files.update(pc.unique(group["file"].filter(mask)).to_pylist())
+    return Found([name for name in names if name in files], frozenset(hosts))
 
 
 def _hosts_table(names: Sequence[str], hosts: Sequence[pa.Array]) -> pa.Table:
@@ -95,35 +132,28 @@ def _write(folder: Folder, name: str, table: pa.Table) -> None:
         )
 
 
-def _looked_up(folder: Folder, name: str, keys: Iterable[Any]) -> set[str]:
-    """Files that the rows with these keys name."""
-    wanted = sorted(keys)
-    found: set[str] = set()
-    if not wanted:
-        return found
-    for group, low, high in _groups(folder, name):
-        if at := _between(wanted, low, high):
-            kind = pa.uint64() if name == IDS else pa.string()
-            mask = pc.is_in(group["key"], value_set=pa.array(at, kind))
-            found.update(pc.unique(group["file"].filter(mask)).to_pylist())
-    return found
+def _between(wanted: Sequence[str], low: str, high: str) -> Sequence[str]:
+    """Those of the sorted ``wanted`` that may be in a row group."""
+    return wanted[bisect_left(wanted, low) : bisect_right(wanted, high)]
 
 
-def _below(folder: Folder, keys: Sequence[str]) -> set[str]:
-    """Files with a host below one of these, which are written backwards."""
-    found: set[str] = set()
-    if not keys:
-        return found
-    for group, low, high in _groups(folder, HOSTS):
-        for key in keys:
-            if key + "." <= high and low < key + _AFTER_DOT:
-                mask = pc.starts_with(group["key"], key + ".")
-                found.update(pc.unique(group["file"].filter(mask)).to_pylist())
-    return found
+def _prefixes(key: str) -> set[str]:
+    """What a key begins with, up to each of its dots: the domains that it may be below."""
+    return {key[: at + 1] for at, letter in enumerate(key) if letter == "."}
 
 
-def _between(wanted: Sequence[Any], low: Any, high: Any) -> list[Any]:
-    return [one for one in wanted if low <= one <= high]
+def _begin_with(keys: pa.ChunkedArray, prefixes: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which of the sorted ``keys`` begin with one of the ``prefixes``, each of which ends in a dot."""
+    sorted_keys = np.array([key.encode() for key in keys.to_pylist()], np.bytes_)
+    bounds = [
+        np.searchsorted(sorted_keys, np.array([key.encode() for key in part], np.bytes_))
+        for part in (prefixes, [key[:-1] + _AFTER_DOT for key in prefixes])
+    ]
+    steps = np.zeros(len(sorted_keys) + 1, np.int64)
+    for bound, step in zip(bounds, (1, -1), strict=True):
+        np.add.at(steps, bound, step)
+    inside: npt.NDArray[np.bool_] = np.cumsum(steps[:-1]) > 0
+    return inside
 
 
 class _Group:
@@ -135,9 +165,7 @@ class _Group:
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
         if self._table is None:
-            self._table = self._parquet.read_row_group(
-                self._number, ["key", "file"], use_threads=False
-            )
+            self._table = self._parquet.read_row_group(self._number, use_threads=False)
         return self._table[column]
 
 

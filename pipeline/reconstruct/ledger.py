@@ -5,6 +5,8 @@ It names documents and sites, never people: what scrubbing found in a text leave
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import pyarrow as pa
 
 from pipeline.optout.verdicts import KEEP, Refusal
 from pipeline.parquet.codec import Codec, one_array
-from pipeline.parquet.parts import Assembler, Column, Group, Sink
+from pipeline.parquet.parts import Assembler, Group, Sink
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 
@@ -55,15 +57,16 @@ _OPTIONS = {
     "write_statistics": ["host", "row"],
 }
 _FIRST = SCHEMA.get_field_index(REASONS[0])
+_LEAF = {name: at for at, name in enumerate(SCHEMA.names)}
+"""Each column is one of Parquet's, lists included."""
 
 
 class LedgerLayout:
-    """Row groups of ledgers: made, and given other reasons without touching what they are about."""
+    """Row groups of ledgers: made, read by columns, given other reasons without touching the rest."""
 
     def __init__(self) -> None:
-        self._all = Codec(SCHEMA, **_OPTIONS)
-        fields = [SCHEMA.field(name) for name in REASONS]
-        self._reasons = Codec(pa.schema(fields), **_OPTIONS)
+        self._all = _codec(tuple(SCHEMA.names))
+        self._reasons = _codec(REASONS)
 
     def encoded(self, table: pa.Table) -> Group:
         """A row group of at least one row."""
@@ -73,21 +76,15 @@ class LedgerLayout:
         """A file of such row groups."""
         return Assembler(sink, self._all.template)
 
-    def reasons(self, group: Group) -> pa.Table:
-        """The columns `REASONS` of a row group.
+    def read(self, group: Group, names: Sequence[str] = SCHEMA.names) -> pa.Table:
+        """The columns ``names`` of a row group, in the order of the ledger.
 
         Raises:
             Malformed: it is damaged.
         """
-        return self._reasons.decoded(self._columns(group), group.rows)
-
-    def read(self, group: Group) -> pa.Table:
-        """All columns of a row group.
-
-        Raises:
-            Malformed: it is damaged.
-        """
-        return self._all.decoded(group.columns, group.rows)
+        chosen = tuple(name for name in SCHEMA.names if name in names)
+        columns = [group.columns[_LEAF[name]] for name in chosen]
+        return _codec(chosen).decoded([(columns, group.rows)])[0]
 
     def with_reasons(self, group: Group, table: pa.Table) -> Group:
         """The row group with other columns `REASONS`."""
@@ -95,9 +92,10 @@ class LedgerLayout:
         first, last = _FIRST, _FIRST + len(REASONS)
         return Group(group.rows, (*group.columns[:first], *made.columns, *group.columns[last:]))
 
-    @staticmethod
-    def _columns(group: Group) -> tuple[Column, ...]:
-        return group.columns[_FIRST : _FIRST + len(REASONS)]
+
+@cache
+def _codec(names: tuple[str, ...]) -> Codec:
+    return Codec(pa.schema([SCHEMA.field(name) for name in names]), **_OPTIONS)
 
 
 def _tidied(table: pa.Table) -> pa.Table:

@@ -47,10 +47,11 @@ def remake(
         )
     if "bundle" in held and listed is None:
         raise WrongRun(
-            "The run had a bundle, and documents have to be read again: run it as a whole with that bundle."
+            "The run had a bundle, and documents have to be read again: give that bundle, or a newer one, "
+            "with --bundle."
         )
     folder = Folder(source)
-    _check_same(folder, recipe, file)
+    check_same(folder, recipe, file)
     plan = Plan(recipe, policy, options, listed, Selection.again(recipe, options, held))
     steps: list[PipelineStep] = [
         ReadChunks(folder, [file]),
@@ -64,7 +65,12 @@ def remake(
         pass
 
 
-def _check_same(folder: Folder, recipe: Recipe, file: InputFile) -> None:
+def check_same(folder: Folder, recipe: Recipe, file: InputFile) -> None:
+    """Look whether an input file is the one that a run read.
+
+    Raises:
+        UnreadableFile: it is not there any more, or is another.
+    """
     try:
         found = folder.described(file.name, lambda schema, name: check_input(recipe, schema, name))
     except (InputError, OSError):

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.parquet.layout import WINDOW, Layout
+from pipeline.parquet.layout import WINDOW, Edit, Layout
 from pipeline.parquet.parts import Group, Parts
 from pipeline.parquet.thrift import Malformed, read_struct, written
 from pipeline.reconstruct.dictionaries import compacted
@@ -35,6 +35,9 @@ SCHEMA = pa.schema(
     ],
     metadata={"kept": "as it is"},
 )
+
+
+TEXTS = [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
 
 
 def table_of(rows: int, seed: int = 0) -> pa.Table:
@@ -124,9 +127,9 @@ def test_cutting_is_encoding_what_is_left(first: list[bool], data: st.DataObject
     mask = np.array(
         data.draw(st.lists(st.booleans(), min_size=len(positions), max_size=len(positions)))
     )
-    cut = layout.cut(group, positions, mask, compacted)
+    (cut,) = layout.edited([Edit(group, positions, mask)], compacted)
     texts = filtered(table, before)["text"].filter(pa.array(~mask)).to_pylist()
-    assert cut.gone.to_pylist() == texts
+    assert cut.before.to_pylist() == texts
     left = before.copy()
     left[positions[~mask]] = False
     if not left.any():
@@ -138,9 +141,41 @@ def test_cutting_is_encoding_what_is_left(first: list[bool], data: st.DataObject
     assert layout.texts(cut.group).to_pylist() == filtered(table, left)["text"].to_pylist()
 
 
-@pytest.mark.parametrize(
-    "kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())], ids=str
-)
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+@pytest.mark.parametrize("kind", TEXTS, ids=str)
+def test_editing_is_encoding_what_is_there_then(kind: pa.DataType, data: st.DataObject) -> None:
+    """Several row groups, of which rows go and others get new texts, at once."""
+    at = SCHEMA.get_field_index("text")
+    schema = SCHEMA.set(at, pa.field("text", kind))
+    layout = Layout(schema, "text")
+    edits, expected, texts = [], [], []
+    random = np.random.default_rng(data.draw(st.integers(0, 1 << 32)))
+    for rows in data.draw(st.lists(st.integers(1, 3 * WINDOW), min_size=1, max_size=3)):
+        table = table_of(rows).cast(schema)
+        positions = np.sort(random.choice(random.choice([200, 2000]), rows, replace=False))
+        stays = random.random(rows) < random.choice([0, 0.5, 0.99, 1])
+        new = {
+            row: f"new {row}"
+            for row in random.choice(rows, min(rows, 4)).tolist()
+            if stays[row] and random.random() < 0.5
+        }
+        edits.append(Edit(layout.encoded(table, positions), positions, stays, new))
+        assert edits[-1].is_nothing == (stays.all() and not new)
+        before = table["text"].cast(pa.string()).to_pylist()
+        texts.append([text for i, text in enumerate(before) if not stays[i] or i in new])
+        after = pa.array([new.get(i, text) for i, text in enumerate(before)], pa.string())
+        left = filtered(table.set_column(at, schema.field(at), after.cast(kind)), stays)
+        expected.append(layout.encoded(left, positions[stays]) if stays.any() else None)
+    found = layout.edited(edits, compacted)
+    assert [one.before.to_pylist() for one in found] == texts
+    for one, other in zip(found, expected, strict=True):
+        assert (one.group is None) == (other is None)
+        if one.group is not None and other is not None:
+            assert file_of(layout, one.group) == file_of(layout, other)
+
+
+@pytest.mark.parametrize("kind", TEXTS, ids=str)
 def test_texts_of_every_type(kind: pa.DataType) -> None:
     values = pa.array(["a", None, "b" * 100, "a", ""] * 40).cast(kind)
     table = pa.table({"text": values})
@@ -148,7 +183,7 @@ def test_texts_of_every_type(kind: pa.DataType) -> None:
     group = layout.encoded(table, np.arange(200))
     assert read(file_of(layout, group)).equals(table)
     mask = np.arange(200) % 3 > 0
-    cut = layout.cut(group, np.arange(200), mask, compacted)
+    (cut,) = layout.edited([Edit(group, np.arange(200), mask)], compacted)
     assert cut.group is not None
     expected = layout.encoded(filtered(table, mask), np.flatnonzero(mask))
     assert file_of(layout, cut.group) == file_of(layout, expected)
@@ -159,7 +194,8 @@ def test_a_stranger_reads_it(tmp_path: Path) -> None:
     layout = Layout(SCHEMA, "text")
     table = table_of(300)
     group = layout.encoded(table, np.arange(300))
-    cut = layout.cut(group, np.arange(300), np.arange(300) % 4 != 1, compacted)
+    mask = np.arange(300) % 4 != 1
+    (cut,) = layout.edited([Edit(group, np.arange(300), mask)], compacted)
     assert cut.group is not None
     (tmp_path / "cut.parquet").write_bytes(file_of(layout, cut.group))
     query = f"SELECT count(*), sum(length(text)), count(language) FROM '{tmp_path}/cut.parquet'"
@@ -188,7 +224,7 @@ def test_pages_that_are_not_of_windows_are_refused() -> None:
     table = table_of(200)
     group = layout.encoded(table, np.arange(200))
     with pytest.raises(Malformed, match="windows"):
-        layout.cut(group, np.arange(200) * 7, np.arange(200) > 3, compacted)
+        layout.edited([Edit(group, np.arange(200) * 7, np.arange(200) > 3)], compacted)
 
 
 @settings(max_examples=100, deadline=None)

@@ -18,9 +18,8 @@ from pipeline.errors import UnknownName, WrongColumns
 from pipeline.optout.agents import resolve
 from pipeline.optout.compile import PolicyCompiler
 from pipeline.optout.spec import named
-from pipeline.reconstruct import Options, run
+from pipeline.reconstruct import Options, run, takedown
 from pipeline.reconstruct.recipes import recipe, recipes
-from pipeline.reconstruct.takedown import takedown
 
 WEB = {
     "fineweb", "fineweb-2", "fineweb-hq", "fineweb-2-hq", "fineweb-edu", "fineweb-edu-score-2",

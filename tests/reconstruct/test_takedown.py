@@ -9,8 +9,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,70 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from taken_down import ALL, NONE, PRIVATE, compiled, everything, same
 
 from pipeline.errors import UnreadableFile
-from pipeline.optout.agents import resolve
-from pipeline.optout.compile import PolicyCompiler
-from pipeline.optout.spec import named
-from pipeline.reconstruct.takedown import takedown
-
-ALL = "User-agent: *\nDisallow: /\n"
-NONE = "User-agent: *\nAllow: /\n"
-PRIVATE = "User-agent: GPTBot\nDisallow: /private/\n"
-
-
-def compiled(
-    path: Path,
-    robots: Mapping[str, str],
-    optouts: Sequence[Mapping[str, str]] = (),
-    tags: Mapping[str, str] | None = None,
-    agents: str = "apertus",
-) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    common = {"effective": "2025-01-01", "origin": "test", "request_id": "r-1"}
-    path.with_suffix(".jsonl").write_text(
-        "".join(json.dumps(common | {**one}) + "\n" for one in optouts)
-    )
-    pq.write_table(
-        pa.table(
-            {
-                "domain": pa.array(list(robots), pa.string()),
-                "content": pa.array(list(robots.values()), pa.string()),
-            }
-        ),
-        path.with_suffix(".robots"),
-    )
-    compiler = PolicyCompiler(named("rfc9309"), resolve(agents), date(2026, 1, 1))
-    compiler.add_snapshot(path.with_suffix(".robots"))
-    compiler.add_optouts(path.with_suffix(".jsonl"))
-    if tags:
-        rows = {"id": list(tags), "agents": [[one] for one in tags.values()]}
-        pq.write_table(pa.table(rows), path.with_suffix(".given"))
-        compiler.add_tags(path.with_suffix(".given"), path)
-    compiler.finish(path)
-    return path
-
-
-def everything(out: Path) -> dict[str, bytes]:
-    """All that a run leaves, but the certificates of takedowns and what is no part of it."""
-    return {
-        str(path.relative_to(out)): path.read_bytes()
-        for path in sorted(out.rglob("*"))
-        if path.is_file() and path.relative_to(out).parts[0] not in {"takedowns", "logs", ".lock"}
-    }
-
-
-def same(world: Any, source: Path, new: Path, out: Path, **options: Any) -> None:
-    """The corpus at ``out`` is what a run under ``new`` makes."""
-    again = out.with_name(f"{out.name}-again")
-    shutil.rmtree(again, ignore_errors=True)
-    world.run(source, again, policy=new, **options)
-    found, expected = everything(out), everything(again)
-    assert found.keys() == expected.keys()
-    for name in expected:
-        assert found[name] == expected[name], name
+from pipeline.reconstruct import takedown
 
 
 @pytest.fixture
@@ -216,6 +156,7 @@ def pages(count: int) -> pa.Table:
 
 
 @settings(max_examples=40, deadline=None)
+@example([({}, [], {}), ({"open.example": NONE}, [], {})], "none")
 @given(st.lists(policies, min_size=2, max_size=3), st.sampled_from(["none", "scrubbed"]))
 def test_any_policies(shared_world: Any, every: list[Any], removed: str) -> None:
     """One after the other, with everything that may refuse, and pages that refuse themselves."""
@@ -230,6 +171,19 @@ def test_any_policies(shared_world: Any, every: list[Any], removed: str) -> None
         for path in paths[1:]:
             takedown(out, path)
             same(world, source, path, out, removed=removed)
+
+
+def test_what_is_told_of_a_policy_follows(world: Any, hosts: list[str]) -> None:
+    """A policy that decides alike, of a later day and out of more files: nothing goes, and it is said."""
+    source = world.corpus({"a.parquet": 300})
+    old = compiled(world.folder / "p/old.parquet", {hosts[0]: ALL})
+    new = compiled(world.folder / "p/new.parquet", {hosts[0]: ALL, "nobody.example": NONE})
+    out = world.folder / "out"
+    world.run(source, out, policy=old)
+    result = takedown(out, new)
+    assert (result.documents_gone, result.files, result.certificate) == (0, 0, None)
+    assert not (out / "takedown").exists()
+    same(world, source, new, out)
 
 
 def test_killed_at_any_moment(world: Any, hosts: list[str]) -> None:
@@ -310,13 +264,16 @@ def test_the_command(world: Any, hosts: list[str]) -> None:
         return done.stdout if code == 0 else done.stderr
 
     assert "no manifest.json" in said(str(source), "--policy", str(new), code=2)
+    assert "There is nothing to take down by" in said(str(out), code=2)
     assert "There is no policy" in said(str(out), "--policy", str(world.folder / "x"), code=2)
-    assert "Nothing changed" in said(str(out), "--policy", str(old))
+    assert "No file changed" in said(str(out), "--policy", str(old))
     told = json.loads(said(str(out), "--policy", str(new), "--json"))
     assert told["files"] == told["files_cut"] == 1
     certificate = (out / told["certificate"]).read_text()
-    assert f"**{told['documents_gone']} documents went, 0 came back**" in certificate
-    assert f"| {hosts[1]} | {told['documents_gone']} |" in certificate
+    assert f"**{told['documents_gone']} documents went**. 1 file of 1 changed." in certificate
+    (line,) = [one for one in certificate.splitlines() if f"`{hosts[1]}`" in one]
+    assert line.endswith(f"| {told['documents_gone']} |")
+    assert "robots: `Disallow: /`" in line
 
 
 def test_damage_is_one_sentence(world: Any, hosts: list[str]) -> None:

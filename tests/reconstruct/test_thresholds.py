@@ -26,12 +26,11 @@ from pipeline.errors import UnknownName, UnreadableFile, WrongRun
 from pipeline.optout.agents import resolve
 from pipeline.optout.compile import PolicyCompiler
 from pipeline.optout.spec import named
-from pipeline.reconstruct import Options, run
+from pipeline.reconstruct import Options, run, takedown
 from pipeline.reconstruct.head_file import write_head
 from pipeline.reconstruct.manifest import fingerprint
 from pipeline.reconstruct.recipes import recipe
 from pipeline.reconstruct.selection import Selection, fixed
-from pipeline.reconstruct.takedown import takedown
 from pipeline.reconstruct.thresholds import quantile
 
 SCORES = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=60)

@@ -27,10 +27,9 @@ from pipeline.optout.compile import PolicyCompiler
 from pipeline.optout.policy import OptOutPolicy
 from pipeline.optout.spec import named
 from pipeline.reconstruct import manifest as manifests
-from pipeline.reconstruct import provenance
+from pipeline.reconstruct import provenance, takedown
 from pipeline.reconstruct.folder import Folder, inputs
 from pipeline.reconstruct.recipes import recipe
-from pipeline.reconstruct.takedown import takedown
 from pipeline.reconstruct.verify import Against, Finding, verify
 
 SAMPLE = Path(__file__).resolve().parents[2] / "examples/sample"

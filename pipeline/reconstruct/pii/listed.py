@@ -105,7 +105,7 @@ class ListedPhrases:
             WrongRun: the file is no longer the bundle that was opened.
             BundleError: it cannot be opened again.
         """
-        rows = self._suspects(column)
+        rows = self.suspects(column)
         texts = (text or "" for text in texts_of(column, rows))
         waiting = dict(zip(rows, texts, strict=True))
         changed: dict[int, str] = {}
@@ -118,8 +118,11 @@ class ListedPhrases:
         replaced = Counter({str(LISTED): found}) if found else Counter()
         return with_texts(column, dict(sorted(changed.items())), replaced)
 
-    def _suspects(self, column: pa.Array) -> list[int]:
-        """The rows that may hold a listed phrase, ascending: all texts are read as one."""
+    def suspects(self, column: pa.Array) -> list[int]:
+        """The rows of a string or large_string array that may hold a listed phrase, ascending.
+
+        All texts are read as one.
+        """
         index = self._output_filter().bundle.phrase_index
         assert index is not None
         anchors = set(Anchor) if self.names else set(Anchor) - {Anchor.WORDS}

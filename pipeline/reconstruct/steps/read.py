@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +23,21 @@ class ReadChunks(PipelineStep):
     type = "Reader"
 
     def __init__(
-        self, folder: Folder, files: list[InputFile], progress: Path | None = None
+        self,
+        folder: Folder,
+        files: list[InputFile],
+        progress: Path | None = None,
+        columns: Sequence[str] | None = None,
     ) -> None:
         """``files`` with the number of rows to read of each; task number r reads every n-th from r.
 
-        ``progress`` is the folder in which it leaves word of how far it is.
+        ``progress`` is the folder in which it leaves word of how far it is. Without ``columns`` all are read.
         """
         super().__init__()
         self.folder = folder
         self.files = files
         self.progress = progress
+        self.columns = columns
 
     def run(self, data: object = None, rank: int = 0, world_size: int = 1) -> Iterator[Chunk]:
         """Chunks of the files of this task.
@@ -86,9 +91,11 @@ class ReadChunks(PipelineStep):
     def _sized(self, parquet: pq.ParquetFile, limit: int) -> Iterator[pa.Table]:
         """Tables of `CHUNK_ROWS` rows, the last one shorter; one empty table for an empty file."""
         schema = parquet.schema_arrow
+        if self.columns is not None:
+            schema = pa.schema([schema.field(name) for name in self.columns], schema.metadata)
         held: list[pa.RecordBatch] = []
         count = taken = 0
-        for batch in self.folder.batches(parquet, CHUNK_ROWS):
+        for batch in self.folder.batches(parquet, CHUNK_ROWS, self.columns):
             if taken + batch.num_rows > limit:
                 batch = batch.slice(0, limit - taken)  # noqa: PLW2901
             taken += batch.num_rows

@@ -62,16 +62,9 @@ class ScrubText(PipelineStep):
                 chunk.removed = self._scrubbed(scrubber, chunk.removed)
             yield chunk
 
-    def _found(self, scrubber: Scrubber | None, column: pa.Array) -> Scrubbed:
-        if self.listed is not None and scrubber is not None:
-            return scrub_in_turns(column, self.listed, scrubber)
-        way = self.listed or scrubber
-        assert way is not None
-        return way.scrub(column)
-
     def _scrubbed(self, scrubber: Scrubber | None, table: pa.Table) -> pa.Table:
         kind = table.schema.field(self.column).type
-        result = self._found(scrubber, plain_texts(table, self.column))
+        result = scrubbed(plain_texts(table, self.column), self.listed, scrubber)
         if not result.documents:
             return table
         new = result.column
@@ -80,6 +73,15 @@ class ScrubText(PipelineStep):
             new = pc.cast(new.dictionary_encode(), kind)
         at = table.schema.get_field_index(self.column)
         return table.set_column(at, table.schema.field(at), pa.chunked_array([new]))
+
+
+def scrubbed(column: pa.Array, listed: ListedPhrases | None, scrubber: Scrubber | None) -> Scrubbed:
+    """What scrubbing makes of texts, by listed phrases, by a mode, or by both."""
+    if listed is not None and scrubber is not None:
+        return scrub_in_turns(column, listed, scrubber)
+    way = listed or scrubber
+    assert way is not None
+    return way.scrub(column)
 
 
 def plain_texts(table: pa.Table, column: str) -> pa.Array:

@@ -21,7 +21,7 @@ from pipeline.parquet.codec import Codec, one_array
 from pipeline.parquet.parts import Assembler, Column, Group, Page, Sink, joined_pages, leaves
 from pipeline.parquet.thrift import Malformed
 
-WINDOW = 50
+WINDOW = 25
 """Rows of a chunk of which the texts share a page."""
 _ONE_PAGE = 1 << 30
 """Octets of a page at most; below that a window has one."""

@@ -6,7 +6,6 @@ it gives the same octets. Source: Apache Thrift, "Thrift Compact protocol encodi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 _STOP, _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(
@@ -28,6 +27,9 @@ class Value(NamedTuple):
 
 Struct = dict[int, Value]
 """Fields by number, in the order in which they came."""
+
+
+Octets = bytes | memoryview
 
 
 class Malformed(ValueError):
@@ -54,15 +56,14 @@ def struct(fields: Struct) -> Value:
     return Value(_STRUCT, fields)
 
 
-def read_struct(data: bytes | memoryview, at: int = 0) -> tuple[Struct, int]:
+def read_struct(data: Octets, at: int = 0) -> tuple[Struct, int]:
     """The struct at an offset, and where it ends.
 
     Raises:
         Malformed: there is none.
     """
     try:
-        reader = _Reader(data, at)
-        return reader.struct(0), reader.at
+        return _struct(data, at, 0)
     except IndexError:
         raise Malformed("it is cut off") from None
 
@@ -74,80 +75,95 @@ def written(fields: Struct) -> bytes:
     return bytes(out)
 
 
-class _Reader:
-    def __init__(self, data: bytes | memoryview, at: int) -> None:
-        self.data = data
-        self.at = at
-        self._by_kind: dict[int, Callable[[int], Any]] = {
-            _BYTE: self._byte,
-            _DOUBLE: lambda _: self._octets(8),
-            _BINARY: lambda _: self._octets(self._varint()),
-            _STRUCT: self.struct,
-            **dict.fromkeys(_INTEGERS, lambda _: self._zigzag()),
-        }
+# Footers have tens of thousands of values: this is written for speed.
 
-    def struct(self, depth: int) -> Struct:
-        if depth > _DEEPEST:
-            raise Malformed("it is nested too deeply")
-        fields: Struct = {}
-        number = 0
-        while (head := self._next()) != _STOP:
-            delta, kind = head >> 4, head & 15
-            number = number + delta if delta else self._zigzag()
-            fields[number] = self._value(kind, depth)
-        return fields
 
-    def _value(self, kind: int, depth: int) -> Value:
-        if kind in {_TRUE, _FALSE}:
-            return Value(kind, kind == _TRUE)
-        if kind in {_LIST, _SET}:
-            return self._list(kind, depth)
-        return Value(kind, self._plain(kind, depth))
-
-    def _plain(self, kind: int, depth: int) -> Any:
-        if kind not in self._by_kind:
-            raise Malformed(f"it has a value of type {kind}")
-        return self._by_kind[kind](depth + 1)
-
-    def _list(self, kind: int, depth: int) -> Value:
-        head = self._next()
-        size, of = head >> 4, head & 15
-        if size == 15:
-            size = self._varint()
-        if of in {_TRUE, _FALSE}:
-            return Value(kind, [self._next() for _ in range(size)], of)
-        return Value(kind, [self._plain(of, depth) for _ in range(size)], of)
-
-    def _next(self) -> int:
-        found = self.data[self.at]
-        self.at += 1
-        return found
-
-    def _byte(self, _: int) -> int:
-        return self._next()
-
-    def _octets(self, size: int) -> bytes:
-        end = self.at + size
-        if end > len(self.data):
-            raise Malformed("it is cut off")
-        found = bytes(self.data[self.at : end])
-        self.at = end
-        return found
-
-    def _varint(self) -> int:
-        found = shift = 0
-        while True:
-            octet = self._next()
-            found |= (octet & 127) << shift
+def _struct(data: Octets, at: int, depth: int) -> tuple[Struct, int]:
+    if depth > _DEEPEST:
+        raise Malformed("it is nested too deeply")
+    fields: Struct = {}
+    number = 0
+    while True:
+        head = data[at]
+        at += 1
+        if head == _STOP:
+            return fields, at
+        kind = head & 15
+        if head > 15:
+            number += head >> 4
+        else:
+            number, at = _zigzag(data, at)
+        if kind in _INTEGERS:
+            octet = data[at]
             if octet < 128:
-                return found
-            shift += 7
-            if shift > 63:
-                raise Malformed("it has a number that is too large")
+                at += 1
+                found: Any = (octet >> 1) ^ -(octet & 1)
+            else:
+                found, at = _zigzag(data, at)
+            fields[number] = Value(kind, found)
+        elif kind in {_TRUE, _FALSE}:
+            fields[number] = Value(kind, kind == _TRUE)
+        elif kind in {_LIST, _SET}:
+            fields[number], at = _list(data, at, kind, depth)
+        else:
+            found, at = _plain(data, at, kind, depth)
+            fields[number] = Value(kind, found)
 
-    def _zigzag(self) -> int:
-        found = self._varint()
-        return (found >> 1) ^ -(found & 1)
+
+def _plain(data: Octets, at: int, kind: int, depth: int) -> tuple[Any, int]:
+    if kind in _INTEGERS:
+        return _zigzag(data, at)
+    if kind == _STRUCT:
+        return _struct(data, at, depth + 1)
+    if kind == _BINARY:
+        size, at = _varint(data, at)
+        return _octets(data, at, size)
+    if kind == _BYTE:
+        return data[at], at + 1
+    if kind == _DOUBLE:
+        return _octets(data, at, 8)
+    raise Malformed(f"it has a value of type {kind}")
+
+
+def _list(data: Octets, at: int, kind: int, depth: int) -> tuple[Value, int]:
+    head = data[at]
+    at += 1
+    size, of = head >> 4, head & 15
+    if size == 15:
+        size, at = _varint(data, at)
+    items = []
+    for _ in range(size):
+        if of in {_TRUE, _FALSE}:
+            item, at = data[at], at + 1
+        else:
+            item, at = _plain(data, at, of, depth)
+        items.append(item)
+    return Value(kind, items, of), at
+
+
+def _octets(data: Octets, at: int, size: int) -> tuple[bytes, int]:
+    end = at + size
+    if end > len(data):
+        raise Malformed("it is cut off")
+    return bytes(data[at:end]), end
+
+
+def _varint(data: Octets, at: int) -> tuple[int, int]:
+    found = shift = 0
+    while True:
+        octet = data[at]
+        at += 1
+        found |= (octet & 127) << shift
+        if octet < 128:
+            return found, at
+        shift += 7
+        if shift > 63:
+            raise Malformed("it has a number that is too large")
+
+
+def _zigzag(data: Octets, at: int) -> tuple[int, int]:
+    found, at = _varint(data, at)
+    return (found >> 1) ^ -(found & 1), at
 
 
 def _write_struct(out: bytearray, fields: Struct) -> None:

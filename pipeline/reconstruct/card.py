@@ -46,7 +46,7 @@ def card(root: str | Path) -> str:
         WrongColumns: a ledger without the columns of this version.
         WrongVersion: another version of Lethe wrote the run.
     """
-    summary = summarise(root)
+    summary = summarise(root, lists=False)
     return front_matter(summary) + "\n" + _body(summary, _schema(Folder(str(root))))
 
 

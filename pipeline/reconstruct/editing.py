@@ -29,13 +29,14 @@ from pipeline.parquet.layout import Edit, Layout
 from pipeline.parquet.parts import Group, Hashed, Parts
 from pipeline.parquet.thrift import Malformed
 from pipeline.reconstruct.chunk import CHUNK_ROWS
+from pipeline.reconstruct.counts import COLUMNS, Counts
 from pipeline.reconstruct.dictionaries import compacted
 from pipeline.reconstruct.ledger import REASONS, LedgerLayout, explained
 from pipeline.reconstruct.pii.scrub import markers_in
 
 TOLD = ("id", "url", "host", "row", "signal", "rule", "source", "source_hash", "source_date")
 """Columns of the ledger that a certificate has of the documents it lists."""
-_READ = tuple(dict.fromkeys((*TOLD, *REASONS)))
+_READ = tuple(dict.fromkeys((*TOLD, *REASONS, *COLUMNS)))
 _FROM_PAGES = frozenset(map(str, PAGE_SIGNALS))
 _AT_ONCE = 8
 """Row groups that are edited together."""
@@ -64,6 +65,8 @@ class Redone:
     """Rows of the input that stood in the corpus and go."""
     told: list[pa.Table] = field(default_factory=list)
     """Their `TOLD`, as the ledger will have them."""
+    counts: Counts = field(default_factory=Counts)
+    """By how much its sums change."""
     back: int = 0
     """Rows that were dropped by the old policy and are not by the new one: the input must be read."""
     unclear: int = 0
@@ -154,12 +157,26 @@ def _decide(
     clear = np.flatnonzero(differs & ~unclear & ~back)
     if not len(clear):
         return
-    reasons = _with_rows(table, rows[clear], new.take(pa.array(clear)))
-    found.groups[number] = layout.with_reasons(group, reasons)
+    before, after = some.take(pa.array(clear)), new.take(pa.array(clear))
+    found.groups[number] = layout.with_reasons(group, _with_rows(table, rows[clear], after))
+    found.counts.plus(_counted(before), -1)
+    found.counts.plus(_counted(_put(before, after)))
     gone = np.flatnonzero(differs & refused & ~dropped & ~unclear)
     if len(gone):
         found.gone += (first + rows[gone]).tolist()
         found.told.append(told(some, new).take(pa.array(gone)))
+
+
+def _counted(table: pa.Table) -> Counts:
+    found = Counts()
+    found.add(table)
+    return found
+
+
+def _put(table: pa.Table, reasons: pa.Table) -> pa.Table:
+    """The rows with other reasons."""
+    columns = {name: (reasons if name in REASONS else table)[name] for name in table.schema.names}
+    return pa.table(columns)
 
 
 def told(about: pa.Table, reasons: pa.Table) -> pa.Table:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.reconstruct.pii.listed import ListedPhrases
     from pipeline.reconstruct.selection import Selection
 
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 """Raised whenever the same inputs could give another output; a golden file holds it to its word."""
 NAME = "manifest.json"
 ESTIMATED = "estimated"

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline.errors import UnreadableFile
 from pipeline.reconstruct.columns import ROW, Columns, holders, one_array, resolve, strings
+from pipeline.reconstruct.counts import COLUMNS, Counts
 from pipeline.reconstruct.folder import Folder
 from pipeline.reconstruct.recipes import Recipe
 from pipeline.reconstruct.steps.write import DATA, LEDGER
@@ -74,13 +75,17 @@ def _recounted(
     each: Callable[[pa.Table], None] | None,
 ) -> list[str]:
     kept = _Sequence()
+    counts = Counts()
     rows = 0
     faults: list[str] = []
     with folder.parquet(f"{LEDGER}/{name}") as parquet:
-        columns = list(dict.fromkeys((*_PLACE, *_NAMES, *wanted)))
+        columns = list(dict.fromkeys((*_PLACE, *_NAMES, *COLUMNS, *wanted)))
         for batch in parquet.iter_batches(_BATCH, columns=columns, use_threads=False):
             table = _plain(pa.table(batch))
-            faults += _misplaced(table, name, rows)
+            if misplaced := _misplaced(table, name, rows):
+                faults += misplaced
+            else:
+                counts.add(table)
             stays = table.filter(pc.equal(table["verdict"], "keep"))
             kept.rows += stays.num_rows
             for column in _NAMES:
@@ -93,6 +98,10 @@ def _recounted(
         faults.append(
             f"{LEDGER}/{name} has {rows} rows of which {kept.rows} stay, its state says "
             f"{told[0]} and {told[1]}: delete its state and run again."
+        )
+    elif not faults and counts.described() != state.get("counts"):
+        faults.append(
+            f"{LEDGER}/{name} sums up to other counts than its state has: delete its state and run again."
         )
     return [*faults[:1], *_other_documents(folder, name, kept, recipe)]
 

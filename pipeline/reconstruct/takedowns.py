@@ -27,6 +27,7 @@ from pipeline.parquet.parts import Parts
 from pipeline.parquet.thrift import Malformed
 from pipeline.reconstruct import certificate, index, policies, staging
 from pipeline.reconstruct import manifest as manifests
+from pipeline.reconstruct.counts import Counts
 from pipeline.reconstruct.editing import (
     Newer,
     Redone,
@@ -320,6 +321,9 @@ def _edit(
     if redone.groups:
         with stage.writing(f"{_LEDGER}/{name}") as temporary:
             state["sha256"]["ledger"] = write_ledger(ledger, redone.groups, temporary)
+        counts = Counts.of(before["counts"])
+        counts.plus(redone.counts)
+        state["counts"] = counts.described()
     if redone.gone or texts:
         with (
             work.target.parquet(f"{_DATA}/{name}") as parquet,
@@ -338,9 +342,9 @@ def _edit(
         state["sha256"]["data"] = edited.sha256
         state["rows_out"] -= len(redone.gone)
         if work.options.pii != "none":
-            counts = Counter(before["pii"])
-            counts.update(edited.markers.counts)
-            state["pii"] = {kind: n for kind, n in counts.items() if n}
+            markers = Counter(before["pii"])
+            markers.update(edited.markers.counts)
+            state["pii"] = {kind: n for kind, n in markers.items() if n}
             state["documents_scrubbed"] += edited.markers.documents
     stage.write_text(f"{_STATE}/{name}.json", json.dumps(state, indent=1, sort_keys=True))
 

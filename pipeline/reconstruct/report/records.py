@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.errors import UnreadableFile, WrongVersion
+from pipeline.reconstruct.counts import Counts
 from pipeline.reconstruct.report.model import Bundle, Dataset, Policy
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class State:
     rows_out: int
     documents_scrubbed: int
     markers: dict[str, int]
+    counts: Counts | None
+    """What its ledger sums up to; none in files of an earlier version."""
 
 
 def read_manifest(folder: Folder) -> Manifest:
@@ -161,7 +164,18 @@ def read_state(folder: Folder, file: str) -> State | None:
         rows_out=fields.one("rows_out", int),
         documents_scrubbed=fields.one("documents_scrubbed", int),
         markers=fields.numbers("pii"),
+        counts=_counts(content, f"{folder.root}/{name}"),
     )
+
+
+def _counts(content: dict[str, Any], name: str) -> Counts | None:
+    said = content.get("counts")
+    if said is None:
+        return None
+    try:
+        return Counts.of(said)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise UnreadableFile(f"{name} is damaged: delete it and run again.") from None
 
 
 class _Fields:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from pipeline.errors import UnreadableFile
 from pipeline.optout.signals import Signal
+from pipeline.reconstruct.counts import Sum
 from pipeline.reconstruct.folder import Folder
-from pipeline.reconstruct.report.counts import LedgerCounts, Sum
+from pipeline.reconstruct.report.counts import LedgerCounts
 from pipeline.reconstruct.report.model import (
     AgentLoss,
+    Count,
     Flow,
     HostLoss,
     Hosts,
@@ -41,11 +43,12 @@ _UNCHECKED = re.compile(r"unreachable|unreadable|unknown|not a host")
 """Reasons of a policy's counts that mean: this source could not be asked."""
 
 
-def summarise(root: str | Path) -> Summary:
+def summarise(root: str | Path, *, lists: bool = True) -> Summary:
     """All figures of the run in the output folder ``root``: a path, or a URL that fsspec knows.
 
     Memory grows with the number of languages, signals and agents, not of documents, hosts or rules.
-    A run that is not finished is summarised as far as it is, and says so in ``run.missing``.
+    A run that is not finished is summarised as far as it is, and says so in ``run.missing``. Without
+    ``lists`` the hosts and rules are left out, and no ledger is opened: the states have all the rest.
 
     Raises:
         UnreadableFile: a file is missing, damaged, or at odds with another one.
@@ -63,7 +66,11 @@ def summarise(root: str | Path) -> Summary:
             if state is None:
                 missing.append(file.name)
                 continue
-            found = counts.add_file(folder, f"ledger/{file.name}")
+            if lists or state.counts is None:
+                found = counts.add_file(folder, f"ledger/{file.name}")
+            else:
+                counts.plus(state.counts)
+                found = state.rows_in, state.rows_out
             _check(folder, file, state, found)
             scrubbed += state.documents_scrubbed
             markers.update(state.markers)
@@ -148,8 +155,12 @@ def _flow(parts: list[tuple[bool, Sum]]) -> Flow:
     total, kept, dropped = Sum(), Sum(), Sum()
     for stays, part in parts:
         for into in (total, kept if stays else dropped):
-            into.add(part.documents, part.tokens, part.counted)
-    return Flow(total.count(), kept.count(), dropped.count())
+            into.plus(part)
+    return Flow(_count(total), _count(kept), _count(dropped))
+
+
+def _count(held: Sum) -> Count:
+    return Count(held.documents, held.tokens if held.counted else None)
 
 
 def _languages(counts: LedgerCounts) -> tuple[LanguageFlow, ...]:
@@ -172,7 +183,7 @@ def _languages(counts: LedgerCounts) -> tuple[LanguageFlow, ...]:
 
 def _signals_of(counts: LedgerCounts, language: str | None) -> tuple[SignalCount, ...]:
     found = {s: held for (name, s), held in counts.losses.items() if name == language}
-    return tuple(SignalCount(s, found[s].count()) for s in sorted(found, key=by_precedence))
+    return tuple(SignalCount(s, _count(found[s])) for s in sorted(found, key=by_precedence))
 
 
 def by_precedence(signal: str | None) -> tuple[bool, int, str]:
@@ -181,9 +192,10 @@ def by_precedence(signal: str | None) -> tuple[bool, int, str]:
 
 
 def _signals(counts: LedgerCounts) -> tuple[SignalLoss, ...]:
-    names = {*counts.signals, *counts.also}
+    signals = counts.signals
+    names = {*signals, *counts.also}
     return tuple(
-        SignalLoss(s, counts.signals.get(s, Sum()).count(), counts.also.get(s or "", 0))
+        SignalLoss(s, _count(signals.get(s, Sum())), counts.also.get(s or "", 0))
         for s in sorted(names, key=by_precedence)
     )
 

@@ -17,6 +17,7 @@ from pipeline.parquet.layout import Layout
 from pipeline.parquet.parts import Assembler, Hashed, Sink
 from pipeline.reconstruct import ledger
 from pipeline.reconstruct.chunk import Chunk
+from pipeline.reconstruct.counts import Counts
 from pipeline.reconstruct.folder import Folder
 
 DATA, LEDGER, REMOVED, STATE = "data", "ledger", "removed", "state"
@@ -92,6 +93,7 @@ class WriteChunks(PipelineStep):
             "pii": dict(sorted(replaced.items())),
             "documents_scrubbed": scrubbed,
             "sha256": digests,
+            "counts": reasons.counts.described(),
         }
         self.out.write_text(f"{STATE}/{name}.json", json.dumps(state, indent=1, sort_keys=True))
         self.stat_update("documents_written", value=rows_out)
@@ -105,6 +107,7 @@ class _LedgerWriter:
         self._file = self._layout.assembler(sink)
         self._held: list[pa.Table] = []
         self._rows = 0
+        self.counts = Counts()
 
     def add(self, chunk: Chunk) -> None:
         self._held.append(_ledger_rows(chunk))
@@ -120,6 +123,7 @@ class _LedgerWriter:
     def _flush(self) -> None:
         table = pa.concat_tables(self._held).unify_dictionaries().combine_chunks()
         self._file.add(self._layout.encoded(table))
+        self.counts.add(table)
         self._held, self._rows = [], 0
 
 

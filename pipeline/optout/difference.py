@@ -5,7 +5,7 @@ A superset, cheaply: whoever is not named here has the same verdict, with the sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -115,25 +115,56 @@ def host_of(name: str) -> str:
         return canonical
 
 
-def _numbered(*tables: pa.Table) -> list[npt.NDArray[np.int64]]:
+def _numbered(old: pa.Table, new: pa.Table) -> tuple[npt.NDArray[np.int64], ...]:
     """A number for every source of each table; equal sources have equal ones."""
-    known: dict[tuple[str, ...], list[tuple[int, pa.Array]]] = {}
-    count = 0
-    found = []
-    for table in tables:
-        columns = [table[c].to_pylist() for c in ("signal", "file", "sha256", "status")]
-        rulesets = _joined(table["rulesets"])
-        numbers = np.zeros(table.num_rows, np.int64)
-        for row, key in enumerate(zip(*columns, strict=True)):
-            rules = rulesets.slice(row, 1)
-            alike = known.setdefault(key, [])
-            number = next((n for n, other in alike if rules.equals(other)), None)
+    tables = (old, new)
+    rulesets = [_joined(table["rulesets"]) for table in tables]
+    keys = pc.dictionary_encode(pa.concat_arrays([_keys(table) for table in tables])).indices
+    numbers = keys.to_numpy(zero_copy_only=False).astype(np.int64)
+    found = numbers[: old.num_rows].copy(), numbers[old.num_rows :].copy()
+    count = int(numbers.max(initial=-1)) + 1
+    times = [np.bincount(part, minlength=count) for part in found]
+    several = (times[0] > 1) | (times[1] > 1)
+    alone = [np.flatnonzero(several[part]).tolist() for part in found]
+    # Nearly all: a key that each table has once. Their rules are compared at once.
+    places = [np.zeros(count, np.int64) for _ in found]
+    for place, part in zip(places, found, strict=True):
+        place[part] = np.arange(len(part))
+    pairs = np.flatnonzero((times[0] == 1) & (times[1] == 1))
+    rules = [r.take(pa.array(at[pairs])) for r, at in zip(rulesets, places, strict=True)]
+    for at in _unequal(*rules):
+        found[1][places[1][pairs[at]]] = count
+        count += 1
+    # The others one by one.
+    known: dict[int, list[tuple[int, pa.Array]]] = {}
+    for part, held, rows in zip(found, rulesets, alone, strict=True):
+        for row in rows:
+            one = held.slice(row, 1)
+            alike = known.setdefault(int(part[row]), [])
+            number = next((n for n, other in alike if one.equals(other)), None)
             if number is None:
                 number, count = count, count + 1
-                alike.append((number, rules))
-            numbers[row] = number
-        found.append(numbers)
+                alike.append((number, one))
+            part[row] = number
     return found
+
+
+def _keys(table: pa.Table) -> pa.Array:
+    """What sources with the same rules have in common otherwise."""
+    columns = (_joined(table[name]) for name in ("signal", "file", "sha256", "status"))
+    return pc.binary_join_element_wise(*columns, _BETWEEN)
+
+
+def _unequal(one: pa.Array, other: pa.Array, first: int = 0) -> Iterator[int]:
+    """Where two arrays of one length differ: whole halves that are equal are looked at once."""
+    if one.equals(other):
+        return
+    if len(one) == 1:
+        yield first
+        return
+    half = len(one) // 2
+    yield from _unequal(one.slice(0, half), other.slice(0, half), first)
+    yield from _unequal(one.slice(half), other.slice(half), first + half)
 
 
 def _rows(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:

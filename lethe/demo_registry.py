@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import functools
-import http.server
 import re
 import threading
 from collections.abc import Iterator
@@ -97,21 +94,25 @@ def tell(out: Path) -> Path:
 
 
 def _token(letter: Path) -> str:
+    import email
+    import email.policy
+
     message = email.message_from_bytes(letter.read_bytes(), policy=email.policy.default)
     found = re.search(r"/confirm/[0-9a-f-]{36}/([0-9a-f]{32})", message.get_content())
     assert found is not None
     return found[1]
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @contextmanager
 def _server(folder: Path) -> Iterator[str]:
     """Any web server will do: the releases are plain files."""
-    handler = functools.partial(_Quiet, directory=str(folder))
+    import http.server
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    handler = functools.partial(Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"

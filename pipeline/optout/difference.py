@@ -18,6 +18,7 @@ from filter.errors import InputError
 from filter.hosts import canonical_host
 from pipeline.optout import policy_file
 from pipeline.optout.hosts import canonical_or_empty, has_port
+from pipeline.optout.policy import OptOutPolicy
 from pipeline.optout.policy_file import Header
 from pipeline.optout.signals import Signal
 from pipeline.optout.tags import TagIndex, keys_of
@@ -54,14 +55,19 @@ class Changed:
         return np.union1d(named, self.tags)
 
 
-def changed(old: str | Path, new: str | Path) -> Changed:
-    """What differs between the compiled policies at two paths.
+def changed(old: str | Path, new: str | Path | OptOutPolicy) -> Changed:
+    """What differs between the compiled policies at two paths; the newer one may be open already.
 
     Raises:
         UnreadableFile: one of them, or its tags, is missing or damaged.
         WrongVersion: one was compiled in another format.
     """
-    (one, sources), (other, others) = policy_file.read(Path(old)), policy_file.read(Path(new))
+    if isinstance(new, OptOutPolicy):
+        path, other, others = new.path, new.header, new.sources
+    else:
+        path = Path(new)
+        other, others = policy_file.read(path)
+    one, sources = policy_file.read(Path(old))
     if one.version == other.version:
         return Changed()
     if one.spec != other.spec or one.agents != other.agents:
@@ -74,7 +80,7 @@ def changed(old: str | Path, new: str | Path) -> Changed:
         documents=_entries(one.documents, other.documents),
         datasets=_entries(one.datasets, other.datasets),
     )
-    return replace(found, tags=_tags(one, other, Path(old), Path(new)))
+    return replace(found, tags=_tags(one, other, Path(old), path))
 
 
 def _entries(
@@ -151,7 +157,9 @@ def _numbered(old: pa.Table, new: pa.Table) -> tuple[npt.NDArray[np.int64], ...]
 
 def _keys(table: pa.Table) -> pa.Array:
     """What sources with the same rules have in common otherwise."""
-    columns = (_joined(table[name]) for name in ("signal", "file", "sha256", "status"))
+    columns = (
+        _joined(table[name]).cast(pa.string()) for name in ("signal", "file", "sha256", "status")
+    )
     return pc.binary_join_element_wise(*columns, _BETWEEN)
 
 

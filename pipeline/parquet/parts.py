@@ -137,12 +137,11 @@ def _group(view: memoryview, group: Struct) -> Group:
 
 def _moved(meta: Struct, by: int) -> Struct:
     """The same column elsewhere."""
-    return {
-        number: value._replace(value=value.value + by)
-        if number in {_DATA_AT, _DICTIONARY_AT}
-        else value
-        for number, value in meta.items()
-    }
+    moved = dict(meta)
+    for number in (_DATA_AT, _DICTIONARY_AT):
+        if number in moved:
+            moved[number] = integer(moved[number].value + by)
+    return moved
 
 
 def joined_pages(like: Column, pages: Sequence[Page]) -> Column:

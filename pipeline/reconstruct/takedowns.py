@@ -236,7 +236,7 @@ def _difference(root: Path, held: dict[str, Any], new: OptOutPolicy) -> Changed:
     if _kept(root, held) is None:
         return Changed(everything="the policy of the corpus is not kept with it")
     try:
-        return changed(root / policies.NAME, new.path)
+        return changed(root / policies.NAME, new)
     except UnreadableFile:
         return Changed(everything="the tags of the older policy are not kept with the corpus")
 

@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UnknownName
-from pipeline.reconstruct.report import html, markdown
 from pipeline.reconstruct.report.model import Summary
 from pipeline.reconstruct.report.summary import summarise
 
@@ -31,6 +30,8 @@ def report(root: str | Path, format: str = "html") -> str:  # noqa: A002  (the o
     if format not in FORMATS:
         raise UnknownName(f"There is no report format {format!r}: use one of {', '.join(FORMATS)}.")
     summary = summarise(root)
+    from pipeline.reconstruct.report import html, markdown
+
     if format == "html":
         return html.render(summary)
     if format == "md":

@@ -59,7 +59,10 @@ def test_a_takedown(told: tuple[Path, str]) -> None:
     assert shown["gone"] == "4 documents, from 2 of 3 files"
 
     certificate = Path(shown["told in"])
-    assert f"| {site} | 4 |" in certificate.read_text(encoding="utf-8")
+    (line,) = [
+        one for one in certificate.read_text(encoding="utf-8").splitlines() if f"`{site}`" in one
+    ]
+    assert line.endswith("| 4 |")
     told_of = json.loads(certificate.with_suffix(".json").read_text(encoding="utf-8"))
     hashes = {
         one["file"]: (one["before"]["data"], one["after"]["data"]) for one in told_of["files"]

@@ -523,17 +523,16 @@ and line, so the policy file grows with the list.
 
 **A run** grows with the octets of text: everything is read, scanned and compressed once, in chunks of 2,000 documents. It hardly grows with the
 policy, which is made ready once (its sites are sorted by hash); a site that was not met yet is found by binary search in a mapped table. One process
-ends a run, however many workers it had: the card counts all ledgers, which is linear in documents; the index sorts 64 bits of every id in
-memory; manifest and provenance name every file.
+ends a run, however many workers it had: the index sorts 64 bits of every id in memory; manifest, card and provenance read the state of
+every file.
 
-**A takedown** grows with five things, each of them linear:
+**A takedown** grows with four things, each of them linear:
 
 - the two policies, which are read and compared as a whole;
 - the row groups of the index in which a wanted site may stand;
 - the files in which it does: their ledgers are decoded; where documents go, the file is copied and hashed, and only the pages of texts
   that had one of them are made anew;
-- all documents, because the card counts every ledger again; the data of other files are not opened;
-- all files, because manifest and provenance name them.
+- all files, because manifest, card and provenance read their states; no other ledger and no other data are opened.
 
 Which files are concerned decides. Sites of which every file has documents, as in a shuffled corpus, are the worst case. The best is a
 corpus whose files are ordered by site.

@@ -13,10 +13,13 @@ from collections import Counter
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from model_gate.speech import Speech
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from filter import OutputFilter
+    from model_gate.policy import GatePolicy
 
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)(?:"(\s*:)?|\\?$)|(-?\d[\d.eE+-]*)', re.DOTALL)
 """A string of JSON text, perhaps a key, perhaps cut off; or a number."""
@@ -126,6 +129,46 @@ def redacted_text(
     except (ValueError, RecursionError):
         return "", removed
     return "" if changed is None else json.dumps(changed, ensure_ascii=False), removed
+
+
+def judged_text(
+    output_filter: OutputFilter,
+    policy: GatePolicy,
+    text: str,
+    kept: str,
+    contexts: Sequence[str],
+    *,
+    is_whole: bool,
+    hidden: Counter[str],
+) -> tuple[str, Counter[str]]:
+    """JSON that was held until all of it was there, as it may go out, and what was removed from it.
+
+    ``text`` is what the model said, ``kept`` what the filter of plain text has left of it, from which it
+    removed ``hidden``. Where it breaks off, or is no JSON, nothing goes out if anything in it is listed or
+    may become so.
+    """
+    if is_whole and is_json(text):
+        said, removed = redacted_text(output_filter, text, contexts)
+        # Where only the plain text met something: listed only together with what the reader has already.
+        return ("", hidden) if hidden and not removed else (said, removed)
+    found = removed_from_text(output_filter, kept, contexts)
+    stays = not found and not _may_go_on(output_filter, policy, unescaped(kept))
+    return (kept if stays else ""), hidden + found
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is one JSON document."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _may_go_on(output_filter: OutputFilter, policy: GatePolicy, read: str) -> bool:
+    """Whether JSON text, its escapes read, is cut within what may be listed."""
+    speech = Speech(output_filter, policy)
+    return speech.push(read) + speech.finish(truncated=True) != read
 
 
 def redacted(output_filter: OutputFilter, document: object) -> object:

@@ -15,7 +15,7 @@ import torch
 from filter.output_filter import CONTEXT
 from model_gate.channels import SWITCHES, Channel, Piece, ToolCall, read_calls
 from model_gate.decode import Rewind
-from model_gate.documents import redacted_text, removed_from_text, text_of, unescaped
+from model_gate.documents import judged_text, removed_from_text, text_of
 from model_gate.policy import Mode
 from model_gate.resampling import Resampling
 from model_gate.speech import CONTENT_FILTER, STOP, Speech
@@ -300,27 +300,22 @@ class GatedSequence:
         said, text = "".join(self._kept), "".join(self._raw)
         output_filter = self._hearing.output_filter
         contexts = self._contexts()
-        if self._whole_ended or not _is_json(text):
-            hidden = removed_from_text(output_filter, said, contexts)
-            self.removed += self._whole_removed + hidden
-            ends = self._breaks_off_in_something(unescaped(said))
-            if hidden or ends or self._whole_ended == CONTENT_FILTER:
-                said = ""
-        else:
-            said, removed = redacted_text(output_filter, text, contexts)
-            if self._whole_removed and not removed:
-                # Listed only together with what the reader has already.
-                said, removed = "", self._whole_removed
-            self.removed += removed
-            if removed and self._policy.mode is Mode.REFUSE:
-                self._ended, said = CONTENT_FILTER, ""
+        said, removed = judged_text(
+            output_filter,
+            self._policy,
+            text,
+            said,
+            contexts,
+            is_whole=not self._whole_ended,
+            hidden=self._whole_removed,
+        )
+        self.removed += removed
+        if self._whole_ended == CONTENT_FILTER:
+            said = ""
+        elif removed and self._policy.mode is Mode.REFUSE:
+            self._ended, said = CONTENT_FILTER, ""
         if said:
             self._give(Channel.CONTENT, said)
-
-    def _breaks_off_in_something(self, read: str) -> bool:
-        """Whether JSON text, its escapes read, is cut within what may be listed."""
-        speech = Speech(self._hearing.output_filter, self._policy)
-        return speech.push(read) + speech.finish(truncated=True) != read
 
     def _judge_calls(self) -> None:
         """Hand out the tool calls, all of them or none."""
@@ -413,11 +408,3 @@ class GatedSequence:
             reason = Channel.TOOL_CALLS.value
         self.finish_reason = reason
         self.done = True
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True

@@ -12,13 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from filter.output_filter import CONTEXT
 from model_gate.channels import Channel, Piece
-from model_gate.documents import (
-    redacted_text,
-    removed_from_calls,
-    removed_from_text,
-    text_of,
-    unescaped,
-)
+from model_gate.documents import is_json, judged_text, removed_from_calls, text_of
 from model_gate.policy import Mode
 from model_gate.proxy.upstream import not_understood
 from model_gate.speech import CONTENT_FILTER, Speech
@@ -248,15 +242,15 @@ class Choice:
             return []
         self._channel = Channel.CONTENT
         contexts = self._contexts()
-        if not self._whole_ended and _is_json(text):
-            said, removed = redacted_text(output_filter, text, contexts)
-            if self._whole_removed and not removed:
-                # Listed only together with what the reader has already.
-                said, removed = "", self._whole_removed
-        else:
-            removed = removed_from_text(output_filter, said, contexts)
-            if removed or self._breaks_off_in_something(unescaped(said)):
-                said = ""
+        said, removed = judged_text(
+            output_filter,
+            self._policy,
+            text,
+            said,
+            contexts,
+            is_whole=not self._whole_ended,
+            hidden=self._whole_removed,
+        )
         self.removed += removed
         if removed and self.refuses:
             self.finish_reason, said = CONTENT_FILTER, ""
@@ -264,11 +258,6 @@ class Choice:
             return []
         self._remember(said)
         return [Piece(Channel.CONTENT, said)]
-
-    def _breaks_off_in_something(self, read: str) -> bool:
-        """Whether JSON text, its escapes read, is cut within what may be listed."""
-        speech = Speech(self._hearing.output_filter, self._policy)
-        return speech.push(read) + speech.finish(truncated=True) != read
 
     def _finish_calls(self) -> list[Piece]:
         calls = [self._calls[index] for index in sorted(self._calls)]
@@ -283,7 +272,7 @@ class Choice:
             return []
         if self.reason == LENGTH:
             # Half a call helps nobody, and what it breaks off in was not judged.
-            calls = [call for call in calls if _is_json(call["arguments"])]
+            calls = [call for call in calls if is_json(call["arguments"])]
         return [Piece(Channel.TOOL_CALLS, json.dumps(call)) for call in calls]
 
 
@@ -314,11 +303,3 @@ def _calls(fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     if old is not None:
         calls = [*calls, {"index": 0, "function": old}]
     return calls
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from registry_process import SETTINGS, Served, lethe
+from registry_process import SETTINGS, Served, here, lethe
 
 from filter_service import commands
 from filter_service.errors import UnusableFolder
@@ -100,29 +100,29 @@ def test_from_a_request_to_a_filtered_text(served: Served, tmp_path: Path) -> No
     said = lethe(*get, "--root", published["root"])
     assert made["release"] in said
     bundle = where / "lethe-public.safetensors"
-    assert lethe("filter", "scan", "--bundle", bundle, stdin="Ask jane.doe@example.org.") == (
+    assert here("filter", "scan", "--bundle", bundle, stdin="Ask jane.doe@example.org.") == (
         "Ask [email removed]."
     )
-    lethe("selftest", "--bundle", bundle)
-    assert lethe(*get), "the root is known now"
+    here("selftest", "--bundle", bundle)
+    assert here(*get), "the root is known now"
     # The operators' file needs a key.
-    assert "key" in lethe(*get, "--audience", "operators", "--root", published["root"], code=2)
+    assert "key" in here(*get, "--audience", "operators", "--root", published["root"], code=2)
     operator = json.loads(
-        lethe(
+        here(
             "registry", "create-key", "operator", "--who", "y", "--folder", served.folder, "--json"
         )
     )["key"]
     (tmp_path / "key").write_text(operator)
-    lethe(*get, "--audience", "operators", "--root", published["root"], "--key", tmp_path / "key")
+    here(*get, "--audience", "operators", "--root", published["root"], "--key", tmp_path / "key")
     # Withdrawn: gone from the next release.
     answer = httpx.delete(
         f"{served.url}/v1/requests/{request_id}", headers={"Authorization": f"Bearer {secret}"}
     )
     assert answer.status_code == 202
-    lethe("registry", "compile", "--folder", served.folder, "--urgent", "withdrawal")
-    lethe("registry", "publish", "--folder", served.folder)
-    lethe(*get)
-    assert lethe("filter", "scan", "--bundle", bundle, stdin="Ask jane.doe@example.org.") == (
+    here("registry", "compile", "--folder", served.folder, "--urgent", "withdrawal")
+    here("registry", "publish", "--folder", served.folder)
+    here(*get)
+    assert here("filter", "scan", "--bundle", bundle, stdin="Ask jane.doe@example.org.") == (
         "Ask jane.doe@example.org."
     )
     assert served.stop() == 0
@@ -133,23 +133,23 @@ def test_from_a_request_to_a_filtered_text(served: Served, tmp_path: Path) -> No
 def test_custodians_sign_elsewhere(folder: Path, tmp_path: Path) -> None:
     lethe("registry", "make-keys", tmp_path / "custodians")
     sticks = [tmp_path / "custodians" / f"custodian-{n}" for n in (1, 2, 3)]
-    lethe("registry", "make-keys", folder / "keys" / "online", "--online")
+    here("registry", "make-keys", folder / "keys" / "online", "--online")
     public = tmp_path / "public"
     public.mkdir()
     for path in [*sticks[1].glob("*.pub.pem"), *(folder / "keys" / "online").glob("*.pub.pem")]:
         (public / path.name).write_bytes(path.read_bytes())
     root = tmp_path / "root.json"
     keys = ["--keys", sticks[0], "--keys", sticks[2], "--keys", public]
-    assert "public online keys" in lethe("registry", "make-root", *keys[:4], "--out", root, code=2)
+    assert "public online keys" in here("registry", "make-root", *keys[:4], "--out", root, code=2)
     lethe("registry", "make-root", *keys, "--out", root)
     lethe("registry", "create-repository", "--root", root, "--folder", folder)
-    lethe("registry", "compile", "--folder", folder)
+    here("registry", "compile", "--folder", folder)
     proposal = tmp_path / "proposal"
     lethe("registry", "prepare", "--out", proposal, "--folder", folder)
     lethe("registry", "sign", proposal, "--key", sticks[1] / "targets-2.pem")
-    said = lethe("registry", "finish", proposal, "--folder", folder, code=2)
+    said = here("registry", "finish", proposal, "--folder", folder, code=2)
     assert "lethe: " in said
-    lethe("registry", "sign", proposal, "--key", sticks[2] / "targets-3.pem")
+    here("registry", "sign", proposal, "--key", sticks[2] / "targets-3.pem")
     lethe("registry", "finish", proposal, "--folder", folder)
     assert json.loads(lethe("registry", "status", "--folder", folder, "--json"))["release"]
     lethe("registry", "refresh", "--folder", folder)
@@ -174,14 +174,14 @@ def test_what_cannot_be_done_takes_one_sentence(
     folder: Path, arguments: list[str], says: str
 ) -> None:
     place = [] if arguments[0] == "make-keys" else ["--folder", str(folder)]
-    said = lethe("registry", *arguments, *place, code=2)
+    said = here("registry", *arguments, *place, code=2)
     assert says in said
     assert said.count("\n") == 1
 
 
 def test_commands_of_every_day(folder: Path, tmp_path: Path) -> None:
     made = json.loads(
-        lethe("registry", "create-key", "machine", "--who", "x", "--folder", folder, "--json")
+        here("registry", "create-key", "machine", "--who", "x", "--folder", folder, "--json")
     )
     assert made["key"].startswith("lethe_")
     assert made["id"] in lethe("registry", "keys", "--folder", folder)
@@ -205,28 +205,26 @@ def test_ctrl_c_ends_in_order(served: Served) -> None:
 def test_two_processes_do_not_open_one_registry(served: Served) -> None:
     """Without its socket a served registry is refused, not damaged."""
     (served.folder / commands.SOCKET).unlink()
-    assert "in use" in lethe("registry", "status", "--folder", served.folder, code=2)
+    assert "in use" in here("registry", "status", "--folder", served.folder, code=2)
 
 
 def test_a_socket_that_nobody_listens_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lethe("registry", "status", "--folder", folder)
+    here("registry", "status", "--folder", folder)
     with socket.socket(socket.AF_UNIX) as left:
         monkeypatch.chdir(folder)
         left.bind(commands.SOCKET)
-    lethe("registry", "status", "--folder", folder)
+    here("registry", "status", "--folder", folder)
 
 
 def test_unsafe_settings_are_refused(folder: Path) -> None:
     (folder / "settings.toml").write_text("production = true\n", "utf-8")
-    assert "base_url must begin with https" in lethe(
-        "registry", "serve", "--folder", folder, code=2
-    )
+    assert "base_url must begin with https" in here("registry", "serve", "--folder", folder, code=2)
     (folder / "settings.toml").write_text("unknown = 1\n", "utf-8")
-    assert "unknown setting" in lethe("registry", "status", "--folder", folder, code=2)
+    assert "unknown setting" in here("registry", "status", "--folder", folder, code=2)
 
 
 def test_a_development_set_up_listens_here_only(folder: Path) -> None:
-    said = lethe("registry", "serve", "--folder", folder, "--host", "0.0.0.0", code=2)
+    said = here("registry", "serve", "--folder", folder, "--host", "0.0.0.0", code=2)
     assert "this machine only" in said
 
 
@@ -252,17 +250,17 @@ def test_a_serving_process_that_dies_midway(folder: Path) -> None:
 
 def test_a_mistyped_folder_makes_no_registry(folder: Path, tmp_path: Path) -> None:
     nowhere = tmp_path / "mistyped"
-    assert "There is no folder" in lethe("registry", "status", "--folder", nowhere, code=2)
+    assert "There is no folder" in here("registry", "status", "--folder", nowhere, code=2)
     assert not nowhere.exists()
     file = folder / "settings.toml"
-    assert "name a folder" in lethe("registry", "serve", "--folder", file, "--port", 0, code=2)
+    assert "name a folder" in here("registry", "serve", "--folder", file, "--port", 0, code=2)
 
 
 def test_a_lost_master_key_is_not_replaced(folder: Path) -> None:
     """Another one in its place would hide that it is lost."""
-    lethe("registry", "create-key", "machine", "--who", "x", "--folder", folder)
+    here("registry", "create-key", "machine", "--who", "x", "--folder", folder)
     key = folder / "keys" / "master.key"
     key.unlink()
-    said = lethe("registry", "status", "--folder", folder, code=2)
+    said = here("registry", "status", "--folder", folder, code=2)
     assert "make it available" in said
     assert not key.exists()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from registry_process import SETTINGS, Served, lethe
+from registry_process import SETTINGS, Served, here
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
@@ -86,7 +86,7 @@ def test_a_life_by_the_page(served: Served, tmp_path: Path) -> None:
     said = json.loads(run(served, code.replace("1234 5678", digits[0]), **names))
     assert said["evidence_state"] == "confirmed"
     assert json.loads(run(served, status, **names))["request_status"] == "in_progress"
-    made = lethe(
+    made = here(
         "registry", "create-key", "reviewer", "--who", "x", "--folder", served.folder, "--json"
     )
     key = json.loads(made)["key"]
@@ -100,7 +100,7 @@ def test_a_life_by_the_page(served: Served, tmp_path: Path) -> None:
     # A name needs two reviewers: the first decision leaves it in review.
     assert decided["state"] == "in_review"
     assert decided["first_reviewer"] is not None
-    made = lethe(
+    made = here(
         "registry", "create-key", "reviewer", "--who", "y", "--folder", served.folder, "--json"
     )
     second = decide.replace('"3"', f'"{int(version[1].strip(chr(34))) + 1}"')
@@ -108,7 +108,7 @@ def test_a_life_by_the_page(served: Served, tmp_path: Path) -> None:
     assert decided["state"] == "accepted"
 
     got = tmp_path / "got"
-    made = lethe(
+    made = here(
         "registry", "create-key", "operator", "--who", "z", "--folder", served.folder, "--json"
     )
     (tmp_path / "key").write_text(json.loads(made)["key"])
@@ -118,11 +118,11 @@ def test_a_life_by_the_page(served: Served, tmp_path: Path) -> None:
     said = "Jane Doebler-Zgraggen has janet.doe@example.org."
 
     def filtered() -> str:
-        lethe("registry", "compile", "--folder", served.folder, "--urgent", "a test")
-        lethe("registry", "publish", "--folder", served.folder)
-        lethe(*get)
+        here("registry", "compile", "--folder", served.folder, "--urgent", "a test")
+        here("registry", "publish", "--folder", served.folder)
+        here(*get)
         bundle = got / "lethe-operators.safetensors"
-        return lethe("filter", "scan", "--bundle", bundle, stdin=said)
+        return here("filter", "scan", "--bundle", bundle, stdin=said)
 
     assert filtered() == "[name removed] has [email removed]."
     assert json.loads(run(served, status, **names))["request_status"] == "completed"

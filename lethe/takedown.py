@@ -29,6 +29,9 @@ def takedown(
             help="Where the input is now; read only for --bundle, or if documents come back.",
         ),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that work at the same time, each on one file.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Bring a corpus under a newer policy, touching only the files of those who opted out or back in.
@@ -48,7 +51,9 @@ def takedown(
     if bundle is not None:
         warn_of(bundle)
     with progress_bar("Taking down", "files") as bar:
-        result = take_down(corpus, policy, bundle=bundle, source=source, progress=bar)
+        result = take_down(
+            corpus, policy, bundle=bundle, source=source, workers=workers, progress=bar
+        )
     if as_json:
         typer.echo(json.dumps({k: getattr(result, k) for k in result.__slots__}))
         return

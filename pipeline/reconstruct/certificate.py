@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 from pipeline.parquet.codec import one_array
 from pipeline.parquet.parts import Parts
 from pipeline.reconstruct.certificate_text import prose
-from pipeline.reconstruct.editing import TOLD, told
 from pipeline.reconstruct.folder import Folder
 from pipeline.reconstruct.ledger import LedgerLayout
+from pipeline.reconstruct.newer import TOLD, told
 from pipeline.reconstruct.staging import FOLDER, NOTES
 
 CERTIFICATES = "takedowns"
@@ -37,10 +37,13 @@ def note(
     after: dict[str, Any],
     gone: pa.Table,
     back: pa.Table,
+    *,
+    remade: bool,
 ) -> None:
     """Note what changes in a file, before it does: for the certificate, which is written in the end.
 
-    ``before`` and ``after`` are its states, ``gone`` and ``back`` the columns `TOLD` of documents.
+    ``before`` and ``after`` are its states, ``gone`` and ``back`` the columns `TOLD` of documents; ``remade``
+    is whether the input was read for it.
     """
     path = root / FOLDER / NOTES / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,6 +54,7 @@ def note(
         "file": name,
         "gone": gone.num_rows,
         "back": back.num_rows,
+        "remade": remade,
         "before": before["sha256"],
         "after": after["sha256"],
     }

@@ -11,37 +11,24 @@ same input, octet by octet.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
 
 from pipeline.errors import UnreadableFile, WrongRun
 from pipeline.optout import policy_file
 from pipeline.optout.difference import Changed, changed
 from pipeline.optout.policy import OptOutPolicy
-from pipeline.parquet.parts import Parts
-from pipeline.parquet.thrift import Malformed
 from pipeline.reconstruct import certificate, index, policies, staging
 from pipeline.reconstruct import manifest as manifests
-from pipeline.reconstruct.counts import Counts
-from pipeline.reconstruct.editing import (
-    Newer,
-    Redone,
-    decided_again,
-    kept_rows,
-    taken_apart,
-    write_data,
-    write_ledger,
-)
 from pipeline.reconstruct.folder import Folder, InputFile
 from pipeline.reconstruct.lock import alone_in
 from pipeline.reconstruct.manifest import Options
-from pipeline.reconstruct.progress import Progress
+from pipeline.reconstruct.newer import Newer
+from pipeline.reconstruct.progress import Progress, marks_for, shown
 from pipeline.reconstruct.recipes import Recipe
+from pipeline.reconstruct.redo import RedoFiles, Work, redo
 from pipeline.reconstruct.rerun import recipe_of
 from pipeline.reconstruct.selection import fixed
 
@@ -49,8 +36,6 @@ if TYPE_CHECKING:
     from datatrove.pipeline.base import PipelineStep
 
     from pipeline.reconstruct.pii.listed import ListedPhrases
-
-_DATA, _LEDGER, _STATE = "data", "ledger", "state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,36 +54,6 @@ class TakedownResult:
     fingerprint: str
 
 
-@dataclass(slots=True)
-class _Work:
-    """Everything that one takedown knows."""
-
-    target: Folder
-    root: Path
-    recipe: Recipe
-    options: Options
-    policy: OptOutPolicy
-    changed: Changed
-    listed: ListedPhrases | None
-    files: list[InputFile]
-    held: dict[str, Any]
-    wanted: dict[str, Any]
-    source: str
-    steps: Sequence[PipelineStep]
-    cut: int = 0
-
-    @property
-    def relists(self) -> bool:
-        """Whether another bundle decides now what is removed from texts."""
-        before, after = (one.get("bundle", {}).get("content_sha256") for one in self.both)
-        return bool(before != after)
-
-    @property
-    def both(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The older and the newer manifest."""
-        return self.held, self.wanted
-
-
 def takedown(
     corpus: str | Path,
     policy: str | Path | None = None,
@@ -106,6 +61,7 @@ def takedown(
     bundle: str | Path | None = None,
     source: str | Path | None = None,
     steps: Sequence[PipelineStep] = (),
+    workers: int = 1,
     progress: Progress | None = None,
 ) -> TakedownResult:
     """Bring the corpus in a local folder under a newer compiled ``policy``, a newer ``bundle``, or both.
@@ -119,6 +75,7 @@ def takedown(
         source: where the input is, if it has moved; it is read only for another bundle, where documents
             come back, or where the ledger does not tell enough.
         steps: the stock blocks of the run, if there were any; needed where the input is read.
+        workers: processes that work at the same time, each on one file.
         progress: called with (files looked at, files in all).
 
     Raises:
@@ -135,15 +92,29 @@ def takedown(
     with alone_in(target):
         staging.begin(target, {"from": work.held["fingerprint"], "to": work.wanted["fingerprint"]})
         names = [file.name for file in work.files]
-        found = index.found(target, work.changed, names)
-        newer = Newer(work.policy, work.changed, found.hosts, work.recipe.dataset)
+        found = index.found(target, work.newer.changed, names)
+        work = replace(work, newer=replace(work.newer, hosts=found.hosts))
         touched = names if work.relists else found.files
         staging.settle(work.root, touched)
-        for number, name in enumerate(touched):
-            _redo(work, newer, name)
-            if progress is not None:
-                progress(number + 1, len(touched))
+        _redo_all(work, touched, workers, progress)
         return _finish(work)
+
+
+def _redo_all(work: Work, names: Sequence[str], workers: int, progress: Progress | None) -> None:
+    """Redo the files, in this process or in several."""
+    if min(workers, len(names)) > 1:
+        from pipeline.reconstruct.executor import FilesExecutor
+
+        logs = str(work.root / staging.FOLDER / "logs")
+        with marks_for(work.target) as marks, shown(progress, marks, 0, len(names)):
+            steps: list[PipelineStep] = [RedoFiles(work, names, marks)]
+            workers = min(workers, len(names))
+            FilesExecutor(steps, tasks=len(names), workers=workers, logging_dir=logs).run()
+        return
+    for number, name in enumerate(names, 1):
+        redo(work, name)
+        if progress is not None:
+            progress(number, len(names))
 
 
 # -- what is there, and what is wanted ---------------------------------------------------------
@@ -155,7 +126,7 @@ def _prepared(
     bundle: str | Path | None,
     source: str | Path | None,
     steps: Sequence[PipelineStep],
-) -> _Work:
+) -> Work:
     if policy is None and bundle is None:
         raise WrongRun("There is nothing to take down by: give --policy, --bundle, or both.")
     if target.local is None:
@@ -166,13 +137,17 @@ def _prepared(
     recipe, options = recipe_of(held), Options(**held["options"])
     opened = _policy(target.local, held, policy)
     listed = _bundle(recipe, options, bundle)
-    return _Work(
+    return Work(
         target=target,
         root=target.local,
         recipe=recipe,
         options=options,
-        policy=opened,
-        changed=Changed() if policy is None else _difference(target.local, held, opened),
+        newer=Newer(
+            policy=opened,
+            changed=Changed() if policy is None else _difference(target.local, held, opened),
+            hosts=frozenset(),
+            dataset=recipe.dataset,
+        ),
         listed=listed,
         files=[InputFile(**one) for one in held["input"]["files"]],
         held=held,
@@ -210,7 +185,7 @@ def _wanted(
 def _policy(root: Path, held: dict[str, Any], given: str | Path | None) -> OptOutPolicy:
     """The policy that is to hold: what was given, or what the corpus has."""
     if given is not None:
-        return OptOutPolicy.open(given)
+        return OptOutPolicy.open(Path(given).resolve())
     header = _kept(root, held)
     if header is None or header.tags:
         raise WrongRun(
@@ -251,139 +226,10 @@ def _bundle(recipe: Recipe, options: Options, bundle: str | Path | None) -> List
     return ListedPhrases.open(bundle, names=options.unpublished)
 
 
-# -- one file ----------------------------------------------------------------------------------
-
-
-def _redo(work: _Work, newer: Newer, name: str) -> None:
-    """Make one file again, if anything in it is otherwise."""
-    with taken_apart(work.root / _LEDGER / name) as ledger:
-        before = work.target.read_json(f"{_STATE}/{name}.json")
-        if before is None:
-            raise UnreadableFile(f"{work.target.root} is not complete: run it again first.")
-        try:
-            redone = decided_again(ledger, newer)
-        except Malformed as error:
-            raise UnreadableFile(
-                f"The ledger of {name} is damaged ({error}): run the file again."
-            ) from error
-        texts = _texts(work, name, ledger, redone)
-        if texts is None:
-            _from_input(work, name)
-        elif not redone.is_changed and not texts:
-            return
-        else:
-            _edit(work, name, ledger, redone, texts, before)
-            work.cut += 1
-        after = staging.stage(work.root).read_json(f"{_STATE}/{name}.json")
-        assert after is not None
-        if before != after:
-            gone, back = _moved(work, name, ledger, None if texts is None else redone)
-            certificate.note(work.root, name, before, after, gone, back)
-    staging.settle(work.root, [name])
-
-
-def _texts(work: _Work, name: str, ledger: Parts, redone: Redone) -> Mapping[int, str] | None:
-    """New texts by row, or ``None`` where the file has to be made again from the input."""
-    beside = work.options.removed != "none"
-    if redone.needs_input or (beside and (redone.gone or work.relists)):
-        return None
-    if not work.relists:
-        return {}
-    if work.held["steps"]:
-        return None
-    assert work.listed is not None
-    from pipeline.reconstruct.relisting import Relisting, changed_texts
-    from pipeline.reconstruct.remake import check_same
-
-    source, file = Folder(work.source), _file(work, name)
-    check_same(source, work.recipe, file)
-    with (
-        work.target.parquet(f"{_DATA}/{name}") as parquet,
-        taken_apart(work.root / _DATA / name) as data,
-    ):
-        relisting = Relisting(work.recipe, work.options.pii, work.listed)
-        return changed_texts(
-            relisting, source, file, data, parquet.schema_arrow, kept_rows(ledger), redone.gone
-        )
-
-
-def _edit(
-    work: _Work,
-    name: str,
-    ledger: Parts,
-    redone: Redone,
-    texts: Mapping[int, str],
-    before: dict[str, Any],
-) -> None:
-    """Write ledger, data and state of a file of which only parts are otherwise, beside it."""
-    stage = staging.stage(work.root)
-    state = {**before, "sha256": dict(before["sha256"])}
-    if redone.groups:
-        with stage.writing(f"{_LEDGER}/{name}") as temporary:
-            state["sha256"]["ledger"] = write_ledger(ledger, redone.groups, temporary)
-        counts = Counts.of(before["counts"])
-        counts.plus(redone.counts)
-        state["counts"] = counts.described()
-    if redone.gone or texts:
-        with (
-            work.target.parquet(f"{_DATA}/{name}") as parquet,
-            taken_apart(work.root / _DATA / name) as data,
-            stage.writing(f"{_DATA}/{name}") as temporary,
-        ):
-            edited = write_data(
-                data,
-                parquet.schema_arrow,
-                work.recipe.text,
-                kept_rows(ledger),
-                redone.gone,
-                texts,
-                temporary,
-            )
-        state["sha256"]["data"] = edited.sha256
-        state["rows_out"] -= len(redone.gone)
-        if work.options.pii != "none":
-            markers = Counter(before["pii"])
-            markers.update(edited.markers.counts)
-            state["pii"] = {kind: n for kind, n in markers.items() if n}
-            state["documents_scrubbed"] += edited.markers.documents
-    stage.write_text(f"{_STATE}/{name}.json", json.dumps(state, indent=1, sort_keys=True))
-
-
-def _from_input(work: _Work, name: str) -> None:
-    """Make a file again from the input, beside it."""
-    from pipeline.reconstruct.remake import remake
-
-    remake(
-        work.recipe,
-        work.policy,
-        work.options,
-        work.wanted,
-        work.source,
-        _file(work, name),
-        staging.stage(work.root),
-        work.steps,
-        work.listed,
-    )
-
-
-def _moved(
-    work: _Work, name: str, ledger: Parts, edited: Redone | None
-) -> tuple[pa.Table, pa.Table]:
-    """The documents that went and came back: as they were edited out, or by the ledger that was made again."""
-    if edited is not None:
-        return pa.concat_tables([certificate.NOBODY, *edited.told]), certificate.NOBODY
-    with taken_apart(work.root / staging.FOLDER / _LEDGER / name) as new:
-        return certificate.moved(ledger, new)
-
-
-def _file(work: _Work, name: str) -> InputFile:
-    return next(file for file in work.files if file.name == name)
-
-
 # -- the end -----------------------------------------------------------------------------------
 
 
-def _finish(work: _Work) -> TakedownResult:
+def _finish(work: Work) -> TakedownResult:
     """All files are in their places: the certificate, which knows the older manifest; then the newer."""
     target = work.target
     notes = certificate.notes(work.root)
@@ -395,19 +241,19 @@ def _finish(work: _Work) -> TakedownResult:
         documents_gone=sum(note["gone"] for note in notes),
         documents_back=sum(note["back"] for note in notes),
         files=len(notes),
-        files_cut=work.cut,
+        files_cut=sum(not note["remade"] for note in notes),
         certificate=made,
         fingerprint=work.wanted["fingerprint"],
     )
 
 
-def _say_what_it_is(work: _Work) -> None:
+def _say_what_it_is(work: Work) -> None:
     """Let the folder with the newer manifest say what it is; then nothing is under way any more."""
     from pipeline.reconstruct import provenance
     from pipeline.reconstruct.card import card
 
     target = work.target
     target.write_text("README.md", card(target.root))
-    policies.keep(target, work.policy)
-    provenance.write(target, work.policy)
+    policies.keep(target, work.newer.policy)
+    provenance.write(target, work.newer.policy)
     staging.end(work.root)

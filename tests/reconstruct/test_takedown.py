@@ -173,6 +173,27 @@ def test_any_policies(shared_world: Any, every: list[Any], removed: str) -> None
             same(world, source, path, out, removed=removed)
 
 
+def test_several_workers(world: Any, hosts: list[str]) -> None:
+    """Each with files of its own; what one meets is told, and the rest is as it was."""
+    source = world.corpus({f"{n}/x.parquet": 400 + n for n in range(5)})
+    old = compiled(world.folder / "p/old.parquet", {hosts[0]: ALL})
+    new = compiled(world.folder / "p/new.parquet", {hosts[1]: ALL})
+    out = world.folder / "out"
+    world.run(source, out, policy=old)
+    moved = source.with_name("elsewhere")
+    shutil.move(source, moved)
+    with pytest.raises(UnreadableFile, match="say with --input"):
+        takedown(out, new, workers=3)
+    seen: list[tuple[int, int]] = []
+    result = takedown(
+        out, new, source=moved, workers=3, progress=lambda done, total: seen.append((done, total))
+    )
+    assert (result.files, result.files_cut) == (5, 0)
+    assert seen[-1] == (5, 5)
+    shutil.move(moved, source)
+    same(world, source, new, out)
+
+
 def test_what_is_told_of_a_policy_follows(world: Any, hosts: list[str]) -> None:
     """A policy that decides alike, of a later day and out of more files: nothing goes, and it is said."""
     source = world.corpus({"a.parquet": 300})

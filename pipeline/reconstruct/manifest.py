@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datatrove.pipeline.base import PipelineStep
 
-from pipeline.errors import UnreadableFile, WrongRun
+from pipeline.errors import UnreadableFile, WrongRun, WrongVersion
 from pipeline.optout.policy import OptOutPolicy
 from pipeline.optout.policy_file import Header
 from pipeline.reconstruct.chunk import CHUNK_ROWS
@@ -119,6 +119,24 @@ def policy_fields(header: Header) -> dict[str, Any]:
 def recipe_fields(recipe: dict[str, Any]) -> dict[str, Any]:
     """What of a described recipe the output depends on."""
     return {field: recipe[field] for field in _DECIDES if recipe.get(field, {}) != {}}
+
+
+def recipe_of(content: dict[str, Any]) -> Recipe:
+    """The recipe as a manifest has it.
+
+    Raises:
+        WrongVersion: recipes have other fields now.
+    """
+    known = {field.name for field in fields(Recipe)}
+    held: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in content["recipe"].items()
+    }
+    try:
+        return Recipe(**{key: value for key, value in held.items() if key in known})
+    except TypeError:
+        raise WrongVersion(
+            "This corpus was made by another version of Lethe: use that one, or make the corpus again."
+        ) from None
 
 
 def fingerprint(content: dict[str, Any]) -> str:

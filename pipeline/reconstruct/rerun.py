@@ -5,34 +5,14 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from filter.errors import InputError
 from pipeline.errors import WrongVersion
 from pipeline.reconstruct.folder import Folder, inputs
-from pipeline.reconstruct.manifest import ENGINE_VERSION, Options
-from pipeline.reconstruct.recipes import Recipe
+from pipeline.reconstruct.manifest import ENGINE_VERSION, Options, recipe_of
 from pipeline.reconstruct.steps.write import STATE
-
-
-def recipe_of(content: dict[str, Any]) -> Recipe:
-    """The recipe as a manifest has it.
-
-    Raises:
-        WrongVersion: recipes have other fields now.
-    """
-    known = {field.name for field in fields(Recipe)}
-    held: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in content["recipe"].items()
-    }
-    try:
-        return Recipe(**{key: value for key, value in held.items() if key in known})
-    except TypeError:
-        raise WrongVersion(
-            "This corpus was made by another version of Lethe: use that one, or make the corpus again."
-        ) from None
 
 
 def other_inputs(files: Sequence[dict[str, Any]], source: str, *, limited: bool) -> list[str]:

@@ -24,12 +24,11 @@ from pipeline.reconstruct import certificate, index, policies, staging
 from pipeline.reconstruct import manifest as manifests
 from pipeline.reconstruct.folder import Folder, InputFile
 from pipeline.reconstruct.lock import alone_in
-from pipeline.reconstruct.manifest import Options
+from pipeline.reconstruct.manifest import Options, recipe_of
 from pipeline.reconstruct.newer import Newer
 from pipeline.reconstruct.progress import Progress, marks_for, shown
 from pipeline.reconstruct.recipes import Recipe
 from pipeline.reconstruct.redo import RedoFiles, Work, redo
-from pipeline.reconstruct.rerun import recipe_of
 from pipeline.reconstruct.selection import fixed
 
 if TYPE_CHECKING:

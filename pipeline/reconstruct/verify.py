@@ -14,11 +14,12 @@ from pipeline.reconstruct import index, provenance, staging
 from pipeline.reconstruct import manifest as manifests
 from pipeline.reconstruct.attested import attested
 from pipeline.reconstruct.folder import Folder
+from pipeline.reconstruct.manifest import recipe_of
 from pipeline.reconstruct.recipes import Recipe
 from pipeline.reconstruct.recount import recounted
 from pipeline.reconstruct.redecide import COLUMNS, Redecided
 from pipeline.reconstruct.report.records import read_manifest
-from pipeline.reconstruct.rerun import other_inputs, recipe_of, rerun
+from pipeline.reconstruct.rerun import other_inputs, rerun
 from pipeline.reconstruct.steps.write import DATA, LEDGER, REMOVED, STATE
 
 Progress = Callable[[int, int], None]

@@ -29,6 +29,7 @@ from filter.identifiers import IdentifierKind
 from pipeline.errors import UnknownName, UnreadableFile, WrongRun
 from pipeline.optout.policy_file import read_header
 from pipeline.reconstruct import Options, relisting, run, takedown
+from pipeline.reconstruct.verify import Against, verify
 
 ENTRIES = [
     (IdentifierKind.NAME, "Anneliese Birdwhistle"),
@@ -149,6 +150,11 @@ def test_only_what_changes_is_made_anew(world: Any, few: Path, more: Path) -> No
     same(world, source, world.policy, out, bundle=more)
     again = takedown(out, bundle=more)
     assert (again.files, again.certificate) == (0, None)
+    for listed, ok in ((more, True), (few, False)):
+        against = Against(policy=world.policy, source=str(source), bundle=listed, deep=True)
+        found = {one.check: one.ok for one in verify(out, against)}
+        assert found.pop("made again") is ok
+        assert all(found.values())
 
 
 def test_a_certificate_names_nobody(world: Any, few: Path, more: Path) -> None:

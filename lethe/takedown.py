@@ -29,6 +29,12 @@ def takedown(
             help="Where the input is now; read only for --bundle, or if documents come back.",
         ),
     ] = None,
+    quality_head: Annotated[
+        Path | None, typer.Option(help="Head of the run, if it judged quality; as in run.")
+    ] = None,
+    toxicity_head: Annotated[
+        Path | None, typer.Option(help="Head of the run, if it judged toxicity; as in run.")
+    ] = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that work at the same time, each on one file.")
     ] = 1,
@@ -52,7 +58,14 @@ def takedown(
         warn_of(bundle)
     with progress_bar("Taking down", "files") as bar:
         result = take_down(
-            corpus, policy, bundle=bundle, source=source, workers=workers, progress=bar
+            corpus,
+            policy,
+            bundle=bundle,
+            source=source,
+            quality_head=quality_head,
+            toxicity_head=toxicity_head,
+            workers=workers,
+            progress=bar,
         )
     if as_json:
         typer.echo(json.dumps({k: getattr(result, k) for k in result.__slots__}))

@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+import os
+
 from filter.errors import InputError
 
 
@@ -38,3 +40,12 @@ class WrongRun(InputError):
 
 class UnknownName(InputError):
     """A recipe, policy, agent set or option that does not exist."""
+
+
+def of_the_disk(error: OSError) -> InputError:
+    """What a file system says, as one sentence, for work that goes on where it was."""
+    why = os.strerror(error.errno) if error.errno else type(error).__name__
+    return InputError(
+        f"A file could not be read or written ({why}): set that right; the same command goes on "
+        "where it was."
+    )

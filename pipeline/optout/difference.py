@@ -34,6 +34,8 @@ class Changed:
     """Canonical hosts of which some source came, went or changed."""
     domains: frozenset[str] = frozenset()
     """Canonical hosts of which the same is true for all that lies below them."""
+    nowhere: bool = False
+    """Whether documents without a canonical host are concerned: some source is of a name that has none."""
     documents: frozenset[str] = frozenset()
     """Ids of documents that opted out, or no longer do, or of which the entry changed."""
     tags: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
@@ -47,7 +49,7 @@ class Changed:
     def is_nothing(self) -> bool:
         """Whether both policies decide alike."""
         parts = (self.hosts, self.domains, self.documents, self.datasets, self.everything)
-        return not any(parts) and not len(self.tags)
+        return not any(parts) and not self.nowhere and not len(self.tags)
 
     def document_keys(self) -> npt.NDArray[np.uint64]:
         """Keys of all documents that are named by id, sorted."""
@@ -75,8 +77,9 @@ def changed(old: str | Path, new: str | Path | OptOutPolicy) -> Changed:
         return Changed(everything=f"the two policies have different {part}")
     hosts, domains = _hosts(sources, others, www=bool(one.spec["www"]))
     found = Changed(
-        hosts=hosts,
-        domains=domains,
+        hosts=hosts - {""},
+        domains=domains - {""},
+        nowhere="" in hosts | domains,
         documents=_entries(one.documents, other.documents),
         datasets=_entries(one.datasets, other.datasets),
     )
@@ -104,10 +107,12 @@ def _hosts(old: pa.Table, new: pa.Table, *, www: bool) -> tuple[frozenset[str], 
             only["host"].to_pylist(), only["subdomains"].to_pylist(), strict=True
         ):
             (below if subdomains else names).add(name)
-    hosts = {host for name in names if (host := host_of(name))}
+    hosts = {host_of(name) for name in names}
     if www:
-        hosts |= {host[4:] if host.startswith("www.") else f"www.{host}" for host in hosts}
-    return frozenset(hosts), frozenset(host for name in below if (host := host_of(name)))
+        hosts |= {host[4:] for host in hosts if host.startswith("www.")} | {
+            f"www.{host}" for host in hosts if host
+        }
+    return frozenset(hosts), frozenset(host_of(name) for name in below)
 
 
 def host_of(name: str) -> str:

@@ -6,9 +6,11 @@ at hand anybody can check it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.atomic import replacing
 from pipeline.parquet.codec import one_array
 from pipeline.parquet.parts import Parts
 from pipeline.reconstruct.certificate_text import prose
@@ -46,10 +49,10 @@ def note(
     is whether the input was read for it.
     """
     path = root / FOLDER / NOTES / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     for part, table in (("gone", gone), ("back", back)):
         if table.num_rows:
-            pq.write_table(table, path.with_suffix(f".{part}"), compression="zstd")
+            with replacing(path.with_suffix(f".{part}")) as temporary:
+                pq.write_table(table, temporary, compression="zstd")
     said = {
         "file": name,
         "gone": gone.num_rows,
@@ -58,7 +61,8 @@ def note(
         "before": before["sha256"],
         "after": after["sha256"],
     }
-    path.write_text(json.dumps(said, sort_keys=True), encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(said, sort_keys=True), encoding="utf-8")
 
 
 def notes(root: Path) -> list[dict[str, Any]]:
@@ -75,12 +79,9 @@ def write(
     wanted: dict[str, Any],
     said: Sequence[dict[str, Any]],
 ) -> str:
-    """Write the certificate; returns where it lies."""
-    folder = f"{CERTIFICATES}/{wanted['fingerprint'][:16]}"
+    """Write the certificate; returns where it lies. One of an earlier takedown is left as it is."""
     tables = {part: _listed(root, part, said) for part in ("gone", "back")}
-    for part, table in tables.items():
-        with target.writing(f"{folder}/{part}.parquet") as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+    octets = {part: _octets(table) for part, table in tables.items()}
     content = {
         "format": 1,
         "dataset": wanted["recipe"]["dataset"],
@@ -92,15 +93,36 @@ def write(
         "sites": {part: _sites(table) for part, table in tables.items()},
         "files_in_all": len(wanted["input"]["files"]),
         "files": [{key: one[key] for key in ("file", "before", "after")} for one in said],
-        "lists": {part: target.sha256(f"{folder}/{part}.parquet") for part in tables},
+        "lists": {part: hashlib.sha256(held).hexdigest() for part, held in octets.items()},
     }
     if "bundle" in wanted:
         parts = (("before", held), ("after", wanted))
         content["bundle"] = {part: one.get("bundle") for part, one in parts}
-    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
-    target.write_text(f"{folder}/certificate.json", text + "\n")
+        content["names_removed"] = bool(wanted["options"].get("unpublished"))
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    folder = _free(target, f"{held['fingerprint'][:12]}-{wanted['fingerprint'][:12]}", text)
+    for part, held_octets in octets.items():
+        with target.writing(f"{folder}/{part}.parquet") as temporary:
+            temporary.write_bytes(held_octets)
     target.write_text(f"{folder}/certificate.md", prose(content))
+    target.write_text(f"{folder}/certificate.json", text)
     return f"{folder}/certificate.md"
+
+
+def _free(target: Folder, name: str, text: str) -> str:
+    """A folder for a certificate: a new one, or the one that holds the same already."""
+    for number in count(1):
+        folder = f"{CERTIFICATES}/{name}" if number == 1 else f"{CERTIFICATES}/{name}-{number}"
+        path = f"{folder}/certificate.json"
+        if not target.exists(path) or target.read_json(path) == json.loads(text):
+            return folder
+    raise AssertionError
+
+
+def _octets(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue())
 
 
 def _policy(manifest: dict[str, Any]) -> dict[str, Any]:

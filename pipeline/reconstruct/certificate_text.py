@@ -16,9 +16,10 @@ _CHECK = (
     "--policy POLICY --input INPUT --deep` makes the corpus again and compares every file."
 )
 _REMOVED = (
-    "What people asked to have removed, as the later release of the output filter lists it, was removed "
-    "from the texts that stayed. What it lists no longer stands in them again. Who these people are, and "
-    "in which texts they were named, is written nowhere."
+    "Postal addresses, handles, web addresses and passages that people asked to have removed{names}, as this "
+    "release of the output filter lists them, were replaced by markers in the texts that stayed; what the "
+    "release before listed and this one does not stands there again. Who these people are, and in which "
+    "texts they were named, is written nowhere."
 )
 
 
@@ -42,7 +43,7 @@ def _headline(content: dict[str, Any]) -> str:
     counts, files = content["documents"], len(content["files"])
     went = [f"{counted(counts['gone'], 'document')} went"]
     if counts["back"]:
-        went.append(f"{counted(counts['back'], 'document')} came back, the opt-out being withdrawn")
+        went.append(f"{counted(counts['back'], 'document')} came back, which this policy allows")
     return (
         f"From the corpus made of {markdown_code(content['dataset'])} with the recipe "
         f"{markdown_code(content['recipe'])}: **{', '.join(went)}**. {counted(files, 'file')} of "
@@ -101,7 +102,10 @@ def _back(content: dict[str, Any]) -> list[str]:
 def _texts(content: dict[str, Any]) -> list[str]:
     if "bundle" not in content or content["bundle"]["before"] == content["bundle"]["after"]:
         return []
-    return ["## Texts", _REMOVED]
+    names = (
+        ", and names" if content["names_removed"] else " (not names: the corpus may be published)"
+    )
+    return ["## Texts", _REMOVED.format(names=names)]
 
 
 def _files(content: dict[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ What does not change is copied as it lies; the result is what a run would have w
 
 from __future__ import annotations
 
+import hashlib
 import mmap
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -32,23 +33,36 @@ _AT_ONCE = 8
 
 
 @contextmanager
-def taken_apart(path: Path) -> Iterator[Parts]:
-    """A Parquet file in parts, memory-mapped.
+def taken_apart(path: Path, sha256: str | None = None) -> Iterator[Parts]:
+    """A Parquet file in parts, memory-mapped. With ``sha256`` it must be the file that has it.
 
     Raises:
-        UnreadableFile: it is missing or damaged.
+        UnreadableFile: it is missing, damaged, or another one.
     """
-    try:
-        with ExitStack() as opened:
+    with ExitStack() as opened:
+        try:
             file = opened.enter_context(path.open("rb"))
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            yield Parts.of(memoryview(mapped))
-    except FileNotFoundError:
-        raise UnreadableFile(f"{path.name} is missing from the corpus: run it again.") from None
-    except (Malformed, KeyError, ValueError, OSError) as error:
-        raise UnreadableFile(
-            f"{path.name} of the corpus cannot be taken apart ({error}): make it again from the input."
-        ) from error
+            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            parts = Parts.of(view)
+        except FileNotFoundError:
+            raise UnreadableFile(f"{path.name} is missing from the corpus: run it again.") from None
+        except (Malformed, KeyError, ValueError) as error:
+            raise _not_taken_apart(path, error) from error
+        if sha256 is not None and hashlib.sha256(view).hexdigest() != sha256:
+            raise UnreadableFile(
+                f"{path} is not the file that was written (its SHA-256 is not that of its state): fetch it "
+                "again, or delete its state and run again."
+            )
+        try:
+            yield parts
+        except Malformed as error:
+            raise _not_taken_apart(path, error) from error
+
+
+def _not_taken_apart(path: Path, error: Exception) -> UnreadableFile:
+    return UnreadableFile(
+        f"{path.name} of the corpus cannot be taken apart ({error}): make it again from the input."
+    )
 
 
 def write_ledger(ledger: Parts, groups: Mapping[int, Group], path: Path) -> str:

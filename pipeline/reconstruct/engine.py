@@ -104,6 +104,7 @@ def run(
         done = [file.name for file in files if _finished(target, file)]
         return _result(target, done, len(files), wanted, len(done), going)
     with alone_in(target):
+        staging.check_none(target)  # one may have been interrupted meanwhile
         manifests.claim(target, wanted)
         with shared(opened, target) as ready:
             plan = Plan(recipe, ready, options, listed, selection)

@@ -23,6 +23,7 @@ from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.logging import logger, setup_default_logger
 
 from filter.errors import InputError, LetheError
+from pipeline.errors import of_the_disk
 
 
 class Guarded(PipelineExecutor):
@@ -43,11 +44,7 @@ class Guarded(PipelineExecutor):
                 run = PipelineExecutor._run_for_rank  # noqa: SLF001  (datatrove's name for it)
                 return run(self, rank, local_rank, node_rank)
         except OSError as error:
-            why = os.strerror(error.errno) if error.errno else type(error).__name__
-            raise InputError(
-                f"A file could not be read or written ({why}): set that right; the same command goes on "
-                "where it was."
-            ) from error
+            raise of_the_disk(error) from error
         finally:
             self.pipeline = pipeline
 

@@ -96,7 +96,8 @@ def found(folder: Folder, changed: Changed, names: Sequence[str]) -> Found:
         if len(part):
             mask = pc.is_in(group["key"], value_set=pa.array(part))
             files.update(pc.unique(group["file"].filter(mask)).to_pylist())
-    return Found([name for name in names if name in files], frozenset(hosts))
+    chosen = [name for name in names if changed.nowhere or name in files]
+    return Found(chosen, frozenset(hosts))
 
 
 def _hosts_table(names: Sequence[str], hosts: Sequence[pa.Array]) -> pa.Table:

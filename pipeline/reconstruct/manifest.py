@@ -87,7 +87,7 @@ def manifest(
         "format": 1,
         "engine_version": ENGINE_VERSION,
         "chunk_rows": CHUNK_ROWS,
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        "libraries": libraries(),
         "recipe": recipe.described(),
         "policy": policy_fields(policy.header),
         "options": options.described(),
@@ -102,6 +102,11 @@ def manifest(
     if selection is not None:
         content["selection"] = selection.described()
     return {**content, "fingerprint": fingerprint(content)}
+
+
+def libraries() -> dict[str, str]:
+    """Versions, on this machine, of what decides with tables of its own."""
+    return {name: version(name) for name in _LIBRARIES}
 
 
 def policy_fields(header: Header) -> dict[str, Any]:

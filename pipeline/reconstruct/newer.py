@@ -155,10 +155,12 @@ def _named(layout: LedgerLayout, group: Group, newer: Newer) -> Mask:
     if changed.everything or changed.datasets:
         return np.ones(group.rows, dtype=bool)
     mask = np.zeros(group.rows, dtype=bool)
-    if newer.hosts:
+    if newer.hosts or changed.nowhere:
         named = pa.array(sorted(newer.hosts), pa.string())
         hosts = layout.read(group, ["host"])["host"]
         mask |= pc.is_in(hosts, value_set=named).to_numpy()
+        if changed.nowhere:
+            mask |= pc.is_null(hosts).to_numpy()
     keys = changed.document_keys()
     if len(keys):
         ids = layout.read(group, ["id"])["id"]

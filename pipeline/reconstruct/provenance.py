@@ -41,6 +41,15 @@ def write(folder: Folder, policy: OptOutPolicy) -> None:
     folder.write_text(NAME, text(statement(folder, policy_digests(policy), versions())))
 
 
+def digests(folder: Folder) -> dict[str, str]:
+    """SHA-256 of the files of a corpus by name, as its provenance has them; none where that is damaged."""
+    try:
+        said = folder.read_json(NAME)
+        return {one["name"]: one["digest"]["sha256"] for one in (said or {})["subject"]}
+    except (AttributeError, KeyError, TypeError, UnreadableFile):
+        return {}
+
+
 def text(said: dict[str, Any]) -> str:
     """The statement as it is written."""
     return json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -13,9 +13,10 @@ import pyarrow as pa
 from datatrove.pipeline.base import PipelineStep
 
 from pipeline.errors import UnreadableFile
+from pipeline.optout.page import PAGE_SIGNALS
 from pipeline.parquet.parts import Parts
-from pipeline.parquet.thrift import Malformed
 from pipeline.reconstruct import certificate, staging
+from pipeline.reconstruct.columns import resolve
 from pipeline.reconstruct.counts import Counts
 from pipeline.reconstruct.editing import kept_rows, taken_apart, write_data, write_ledger
 from pipeline.reconstruct.folder import Folder, InputFile
@@ -77,41 +78,63 @@ class RedoFiles(PipelineStep):
 
 
 def redo(work: Work, name: str) -> None:
-    """Make one file again, if anything in it is otherwise."""
+    """Make one file again, if anything in it is otherwise.
+
+    Raises:
+        UnreadableFile: a file of the corpus is missing, damaged, or not the one that was written.
+    """
+    before = state_of(work.target, name)
     with taken_apart(work.root / LEDGER / name) as ledger:
-        before = work.target.read_json(f"{STATE}/{name}.json")
-        if before is None:
-            raise UnreadableFile(f"{work.target.root} is not complete: run it again first.")
-        try:
-            redone = decided_again(ledger, work.newer)
-        except Malformed as error:
-            raise UnreadableFile(
-                f"The ledger of {name} is damaged ({error}): run the file again."
-            ) from error
-        texts = _texts(work, name, ledger, redone)
+        redone = decided_again(ledger, work.newer)
+        texts = _texts(work, name, ledger, redone, before)
         if texts is None:
             _from_input(work, name)
         elif not redone.is_changed and not texts:
             return
         else:
             _edit(work, name, ledger, redone, texts, before)
-        after = staging.stage(work.root).read_json(f"{STATE}/{name}.json")
-        assert after is not None
-        if before != after:
+        after = state_of(staging.stage(work.root), name)
+        if before == after:
+            return  # what is staged takes nobody's place
+        with taken_apart(work.root / LEDGER / name, before["sha256"]["ledger"]):
             gone, back = _moved(work, name, ledger, None if texts is None else redone)
-            certificate.note(work.root, name, before, after, gone, back, remade=texts is None)
+        certificate.note(work.root, name, before, after, gone, back, remade=texts is None)
     staging.settle(work.root, [name])
 
 
-def _texts(work: Work, name: str, ledger: Parts, redone: Redone) -> Mapping[int, str] | None:
+def state_of(folder: Folder, name: str) -> dict[str, Any]:
+    """The state of a finished file.
+
+    Raises:
+        UnreadableFile: it is not there, or damaged.
+    """
+    path = f"{STATE}/{name}.json"
+    state = folder.read_json(path)
+    if state is None:
+        raise UnreadableFile(f"{folder.root} is not complete: run it again first.")
+    try:
+        Counts.of(state["counts"])
+        whole = {DATA, LEDGER} <= state["sha256"].keys()
+    except (AttributeError, KeyError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise UnreadableFile(f"{folder.root}/{path} is damaged: delete it and run again.")
+    return state
+
+
+def _texts(
+    work: Work, name: str, ledger: Parts, redone: Redone, before: dict[str, Any]
+) -> Mapping[int, str] | None:
     """New texts by row, or ``None`` where the file has to be made again from the input."""
-    beside = work.options.removed != "none"
-    if redone.needs_input or (beside and (redone.gone or work.relists)):
+    whole = (
+        redone.needs_input
+        or (redone.is_changed and (work.options.removed != "none" or bool(work.held["steps"])))
+        or _reads_pages(work, name)
+    )
+    if whole or (work.relists and (work.options.removed != "none" or work.held["steps"])):
         return None
     if not work.relists:
         return {}
-    if work.held["steps"]:
-        return None
     assert work.listed is not None
     from pipeline.reconstruct.relisting import Relisting, changed_texts
     from pipeline.reconstruct.remake import check_same
@@ -120,12 +143,21 @@ def _texts(work: Work, name: str, ledger: Parts, redone: Redone) -> Mapping[int,
     check_same(source, work.recipe, file)
     with (
         work.target.parquet(f"{DATA}/{name}") as parquet,
-        taken_apart(work.root / DATA / name) as data,
+        taken_apart(work.root / DATA / name, before["sha256"]["data"]) as data,
     ):
         relisting = Relisting(work.recipe, work.options.pii, work.listed)
         return changed_texts(
             relisting, source, file, data, parquet.schema_arrow, kept_rows(ledger), redone.gone
         )
+
+
+def _reads_pages(work: Work, name: str) -> bool:
+    """Whether pages say something that the newer policy listens to and the older one may not have heard."""
+    newer = work.newer
+    if not (newer.changed.everything and newer.policy.spec.signals & PAGE_SIGNALS):
+        return False
+    with work.target.parquet(f"{DATA}/{name}") as parquet:
+        return bool(resolve(work.recipe, parquet.schema_arrow, name).pages)
 
 
 def _edit(
@@ -148,7 +180,7 @@ def _edit(
     if redone.gone or texts:
         with (
             work.target.parquet(f"{DATA}/{name}") as parquet,
-            taken_apart(work.root / DATA / name) as data,
+            taken_apart(work.root / DATA / name, before["sha256"]["data"]) as data,
             stage.writing(f"{DATA}/{name}") as temporary,
         ):
             edited = write_data(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from datatrove.pipeline.base import PipelineStep
@@ -55,7 +56,9 @@ def remake(
     plan = Plan(recipe, policy, options, listed, Selection.again(recipe, options, held))
     steps: list[PipelineStep] = [
         ReadChunks(folder, [file]),
-        *steps_of(plan, stock),
+        *steps_of(
+            plan, deepcopy(list(stock))
+        ),  # they keep state: each file has its own, as in a run
         WriteChunks(out, recipe.text),
     ]
     data: Iterator[Any] | None = None

@@ -11,30 +11,27 @@ same input, octet by octet.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pipeline.errors import UnreadableFile, WrongRun
-from pipeline.optout import policy_file
-from pipeline.optout.difference import Changed, changed
-from pipeline.optout.policy import OptOutPolicy
+from pipeline.errors import WrongRun, of_the_disk
 from pipeline.reconstruct import certificate, index, policies, staging
 from pipeline.reconstruct import manifest as manifests
-from pipeline.reconstruct.folder import Folder, InputFile
+from pipeline.reconstruct.asked import manifest_of, prepared
+from pipeline.reconstruct.folder import Folder
 from pipeline.reconstruct.lock import alone_in
-from pipeline.reconstruct.manifest import Options, recipe_of
-from pipeline.reconstruct.newer import Newer
 from pipeline.reconstruct.progress import Progress, marks_for, shown
-from pipeline.reconstruct.recipes import Recipe
-from pipeline.reconstruct.redo import RedoFiles, Work, redo
-from pipeline.reconstruct.selection import fixed
+from pipeline.reconstruct.redo import RedoFiles, Work, redo, state_of
 
 if TYPE_CHECKING:
     from datatrove.pipeline.base import PipelineStep
 
-    from pipeline.reconstruct.pii.listed import ListedPhrases
+
+_TOLD = "result.json"
+"""Below the folder of what is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +57,8 @@ def takedown(
     bundle: str | Path | None = None,
     source: str | Path | None = None,
     steps: Sequence[PipelineStep] = (),
+    quality_head: str | Path | None = None,
+    toxicity_head: str | Path | None = None,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> TakedownResult:
@@ -74,6 +73,8 @@ def takedown(
         source: where the input is, if it has moved; it is read only for another bundle, where documents
             come back, or where the ledger does not tell enough.
         steps: the stock blocks of the run, if there were any; needed where the input is read.
+        quality_head: the head of the run, if it judged by one; needed where documents come back.
+        toxicity_head: the same.
         workers: processes that work at the same time, each on one file.
         progress: called with (files looked at, files in all).
 
@@ -81,22 +82,65 @@ def takedown(
         InputError: anything that is wrong with what was handed in; the corpus is whole all the same, and
             an interrupted takedown goes on when it is given again.
     """
+    if policy is None and bundle is None:
+        raise WrongRun("There is nothing to take down by: give --policy, --bundle, or both.")
     target = Folder(str(corpus))
-    work = _prepared(target, policy, bundle, source, steps)
+    if target.local is None:
+        raise WrongRun(
+            f"{target.root} is no local folder: a takedown works where it can rename files. Fetch it first."
+        )
+    manifest_of(target)  # there is a corpus, or nothing is locked
+    heads = {"quality_head": quality_head, "toxicity_head": toxicity_head}
+    try:
+        with alone_in(target):
+            work = prepared(target, target.local, policy, bundle, source, steps, heads)
+            return _taken_down(work, workers, progress)
+    except OSError as error:
+        raise of_the_disk(error) from error
+
+
+def _taken_down(work: Work, workers: int, progress: Progress | None) -> TakedownResult:
+    target, going = work.target, staging.under_way(work.target)
+    journal = {"from": work.held["fingerprint"], "to": work.wanted["fingerprint"]}
+    if going is not None and work.held == work.wanted and going["to"] == journal["to"]:
+        _say_what_it_is(work)  # it was interrupted behind the newer manifest
+        result = _result(work)
+        staging.end(work.root)
+        return result
+    if going is not None and going != journal:
+        raise WrongRun(
+            f"Another takedown of {target.root} was interrupted: give that one again first."
+        )
     if work.held == work.wanted:
-        if target.exists(staging.JOURNAL):
-            with alone_in(target):
-                _say_what_it_is(work)
-        return TakedownResult(target.root, 0, 0, 0, 0, None, work.wanted["fingerprint"])
-    with alone_in(target):
-        staging.begin(target, {"from": work.held["fingerprint"], "to": work.wanted["fingerprint"]})
-        names = [file.name for file in work.files]
+        return TakedownResult(target.root, 0, 0, 0, 0, None, journal["to"])
+    names = [file.name for file in work.files]
+    for name in names:
+        state_of(target, name)
+    if going is None:
+        staging.begin(target, work.root, journal)
+    try:
+        _check_index(target, names)
         found = index.found(target, work.newer.changed, names)
         work = replace(work, newer=replace(work.newer, hosts=found.hosts))
         touched = names if work.relists else found.files
         staging.settle(work.root, touched)
         _redo_all(work, touched, workers, progress)
         return _finish(work)
+    except BaseException:
+        if staging.is_untouched(work.root):
+            staging.end(work.root)
+        raise
+
+
+def _check_index(target: Folder, names: Sequence[str]) -> None:
+    """Make the index again where it is not the one of which the corpus says where it comes from."""
+    from pipeline.reconstruct import provenance
+
+    said = provenance.digests(target)
+    for path in (index.HOSTS, index.IDS):
+        if not target.exists(path) or target.sha256(path) != said.get(path):
+            index.write(target, names)
+            return
 
 
 def _redo_all(work: Work, names: Sequence[str], workers: int, progress: Progress | None) -> None:
@@ -105,6 +149,9 @@ def _redo_all(work: Work, names: Sequence[str], workers: int, progress: Progress
         from pipeline.reconstruct.executor import FilesExecutor
 
         logs = str(work.root / staging.FOLDER / "logs")
+        shutil.rmtree(
+            logs, ignore_errors=True
+        )  # what an earlier attempt said to be done proves nothing
         with marks_for(work.target) as marks, shown(progress, marks, 0, len(names)):
             steps: list[PipelineStep] = [RedoFiles(work, names, marks)]
             workers = min(workers, len(names))
@@ -116,115 +163,6 @@ def _redo_all(work: Work, names: Sequence[str], workers: int, progress: Progress
             progress(number, len(names))
 
 
-# -- what is there, and what is wanted ---------------------------------------------------------
-
-
-def _prepared(
-    target: Folder,
-    policy: str | Path | None,
-    bundle: str | Path | None,
-    source: str | Path | None,
-    steps: Sequence[PipelineStep],
-) -> Work:
-    if policy is None and bundle is None:
-        raise WrongRun("There is nothing to take down by: give --policy, --bundle, or both.")
-    if target.local is None:
-        raise WrongRun(
-            f"{target.root} is no local folder: a takedown works where it can rename files. Fetch it first."
-        )
-    held = _manifest(target)
-    recipe, options = recipe_of(held), Options(**held["options"])
-    opened = _policy(target.local, held, policy)
-    listed = _bundle(recipe, options, bundle)
-    return Work(
-        target=target,
-        root=target.local,
-        recipe=recipe,
-        options=options,
-        newer=Newer(
-            policy=opened,
-            changed=Changed() if policy is None else _difference(target.local, held, opened),
-            hosts=frozenset(),
-            dataset=recipe.dataset,
-        ),
-        listed=listed,
-        files=[InputFile(**one) for one in held["input"]["files"]],
-        held=held,
-        wanted=_wanted(held, opened, listed),
-        source=str(source or held["input"]["root"]),
-        steps=steps,
-    )
-
-
-def _manifest(target: Folder) -> dict[str, Any]:
-    held = target.read_json(manifests.NAME)
-    if held is None:
-        raise WrongRun(f"{target.root} holds no {manifests.NAME}: give the folder of a run.")
-    if held.get("engine_version") != manifests.ENGINE_VERSION or "recipe" not in held:
-        raise WrongRun(
-            f"{target.root} was made by another version of Lethe, whose files are laid out otherwise: run "
-            "it again from the input once; from then on opt-outs can be taken down."
-        )
-    return held
-
-
-def _wanted(
-    held: dict[str, Any], policy: OptOutPolicy, listed: ListedPhrases | None
-) -> dict[str, Any]:
-    """The manifest of the run that a takedown stands for."""
-    wanted = {**held, "policy": manifests.policy_fields(policy.header)}
-    if policy.version != held["policy"]["version"]:
-        wanted = fixed(wanted)
-    if listed is not None:
-        wanted["bundle"] = listed.described()
-    wanted["fingerprint"] = manifests.fingerprint(wanted)
-    return dict(json.loads(json.dumps(wanted)))
-
-
-def _policy(root: Path, held: dict[str, Any], given: str | Path | None) -> OptOutPolicy:
-    """The policy that is to hold: what was given, or what the corpus has."""
-    if given is not None:
-        return OptOutPolicy.open(Path(given).resolve())
-    header = _kept(root, held)
-    if header is None or header.tags:
-        raise WrongRun(
-            f"The policy of {root} is not kept with it, or not its compliance tags: give it, or a newer "
-            "one, with --policy."
-        )
-    return OptOutPolicy.open(root / policies.NAME)
-
-
-def _kept(root: Path, held: dict[str, Any]) -> policy_file.Header | None:
-    """The header of the policy that is kept with the corpus, if it is the one that decided."""
-    try:
-        header = policy_file.read_header(root / policies.NAME)
-    except UnreadableFile:
-        return None
-    return header if header.version == held["policy"]["version"] else None
-
-
-def _difference(root: Path, held: dict[str, Any], new: OptOutPolicy) -> Changed:
-    """What the newer policy treats in another way; anything, where the older one is not there to compare."""
-    if new.version == held["policy"]["version"]:
-        return Changed()
-    if _kept(root, held) is None:
-        return Changed(everything="the policy of the corpus is not kept with it")
-    try:
-        return changed(root / policies.NAME, new)
-    except UnreadableFile:
-        return Changed(everything="the tags of the older policy are not kept with the corpus")
-
-
-def _bundle(recipe: Recipe, options: Options, bundle: str | Path | None) -> ListedPhrases | None:
-    if bundle is None:
-        return None
-    from pipeline.reconstruct.pii.listed import ListedPhrases
-    from pipeline.reconstruct.stages import check_recipe
-
-    check_recipe(recipe, options, bundle=True)
-    return ListedPhrases.open(bundle, names=options.unpublished)
-
-
 # -- the end -----------------------------------------------------------------------------------
 
 
@@ -233,21 +171,29 @@ def _finish(work: Work) -> TakedownResult:
     target = work.target
     notes = certificate.notes(work.root)
     made = certificate.write(target, work.root, work.held, work.wanted, notes) if notes else None
+    told = {
+        "documents_gone": sum(note["gone"] for note in notes),
+        "documents_back": sum(note["back"] for note in notes),
+        "files": len(notes),
+        "files_cut": sum(not note["remade"] for note in notes),
+        "certificate": made,
+    }
+    staging.stage(work.root).write_text(_TOLD, json.dumps(told))
     target.write_text(manifests.NAME, json.dumps(work.wanted, indent=1, sort_keys=True))
     _say_what_it_is(work)
-    return TakedownResult(
-        corpus=target.root,
-        documents_gone=sum(note["gone"] for note in notes),
-        documents_back=sum(note["back"] for note in notes),
-        files=len(notes),
-        files_cut=sum(not note["remade"] for note in notes),
-        certificate=made,
-        fingerprint=work.wanted["fingerprint"],
-    )
+    result = _result(work)
+    staging.end(work.root)
+    return result
+
+
+def _result(work: Work) -> TakedownResult:
+    """What was done, as it was noted before the newer manifest was written."""
+    told = staging.stage(work.root).read_json(_TOLD) or {}
+    return TakedownResult(corpus=work.target.root, fingerprint=work.wanted["fingerprint"], **told)
 
 
 def _say_what_it_is(work: Work) -> None:
-    """Let the folder with the newer manifest say what it is; then nothing is under way any more."""
+    """Let the folder with the newer manifest say what it is."""
     from pipeline.reconstruct import provenance
     from pipeline.reconstruct.card import card
 
@@ -255,4 +201,3 @@ def _say_what_it_is(work: Work) -> None:
     target.write_text("README.md", card(target.root))
     policies.keep(target, work.newer.policy)
     provenance.write(target, work.newer.policy)
-    staging.end(work.root)

@@ -17,6 +17,7 @@ import dill
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from command_line import ended
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -480,7 +481,7 @@ def test_a_bad_bundle_is_one_sentence_and_exit_code_2(world: Any, case: str) -> 
     path = build(world.folder / "b.safetensors")
     spoil(path)
     folder = source(world, [TEXT])
-    said = lethe(world, folder, "out", "--bundle", path)
+    said = ended(*world.command(folder, world.folder / "out", "--bundle", str(path))[3:])
     assert (said.returncode, said.stdout) == (2, "")
     assert said.stderr.startswith("lethe: ")
     assert match in said.stderr

@@ -21,7 +21,7 @@ import pytest
 
 from filter.errors import MissingExtra
 
-FILES = {f"{n:02d}.parquet": 1500 for n in range(6)}
+FILES = {f"{n:02d}.parquet": 1500 for n in range(5)}
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="the extra 'ray' is not installed"
 )
@@ -95,6 +95,7 @@ def test_a_worker_that_is_killed_changes_nothing(
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.soak  # Ray's agents take a minute to see that they are alone
 def test_nothing_outlives_a_killed_run(whole: Any, tmp_path: Path, temporary: Path) -> None:
     out = tmp_path / "out"
     process = started(on_ray(whole, out), temporary)

@@ -20,7 +20,7 @@ from filter.errors import InputError
 from pipeline.errors import UnknownName
 from pipeline.reconstruct.executor_slurm import Slurm, SlurmExecutor
 
-FILES = {f"{n:02d}.parquet": 2000 for n in range(4)}
+FILES = {f"{n:02d}.parquet": 2000 for n in range(3)}
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import judged_corpus as corpus
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from command_line import ended
 from datatrove.pipeline.filters import RegexFilter
 
 from filter.errors import InputError
@@ -417,9 +418,14 @@ def test_stock_blocks_see_what_was_selected(world: Any) -> None:
     )
 
 
-def lethe(*arguments: object) -> subprocess.CompletedProcess[str]:
+def process(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """A process, once for each command; `lethe` is the same without one."""
     command = [sys.executable, "-m", "lethe", "reconstruct", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def lethe(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return ended("reconstruct", *arguments)
 
 
 def test_the_commands(world: Any) -> None:
@@ -432,7 +438,7 @@ def test_the_commands(world: Any) -> None:
         held = {f"fc{n}.{p}": v for n, pair in enumerate(layers) for p, v in zip(("weight", "bias"), pair, strict=True)}  # fmt: skip
         torch.save(held, world.folder / f"{kind}.pt")
         options = ("--kind", kind, "--vectors", "first", "--language", "eng_Latn")
-        done = lethe(
+        done = process(
             "head", "import", world.folder / f"{kind}.pt", "--out", world.folder / kind, *options
         )
         assert (done.returncode, done.stderr) == (0, "")
@@ -445,7 +451,7 @@ def test_the_commands(world: Any) -> None:
         world.folder / "toxicity",
     )
     more = ("--drop-embeddings", "--keep", "0.2", "--drop-toxic", "0.5", "--device", "cpu")
-    done = lethe(*common, "--out", world.folder / "one", *heads, *more)
+    done = process(*common, "--out", world.folder / "one", *heads, *more)
     assert (done.returncode, done.stderr) == (0, "")
     assert "opted out or were not selected (" in done.stdout
     good = {row["id"] for row in corpus.best(corpus.open_rows(rows), 0.2)}

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -73,7 +74,7 @@ def test_what_comes_back_needs_the_input(world: Any, hosts: list[str]) -> None:
     shutil.move(source, moved)
     with pytest.raises(UnreadableFile, match=r"a.parquet is not there any more: say with --input"):
         takedown(out, new)
-    shutil.rmtree(out / "takedown")
+    assert not (out / "takedown").exists()  # nothing had been done, so nothing is under way
     assert everything(out) == held
     with pytest.raises(UnreadableFile, match="is another than that of the run"):
         takedown(out, new, source=world.corpus({"a.parquet": 10}))
@@ -320,13 +321,19 @@ def test_killed_behind_the_manifest(world: Any, hosts: list[str]) -> None:
     out = world.folder / "out"
     world.run(source, out, policy=old)
     held = everything(out)
-    takedown(out, new)
+    done = takedown(out, new)
+    first = {k: v for k, v in asdict(done).items() if k not in {"corpus", "fingerprint"}}
     (made,) = (out / "takedowns").iterdir()
     told = (made / "certificate.json").read_bytes()
     for name in ("README.md", "policy.parquet", "provenance.json"):
         (out / name).write_bytes(held[name])
+    prints = [
+        json.loads(manifest)["fingerprint"]
+        for manifest in (held["manifest.json"], (out / "manifest.json").read_bytes())
+    ]
     (out / "takedown").mkdir()
-    (out / "takedown/journal.json").write_text("{}")
-    takedown(out, new)
+    (out / "takedown/journal.json").write_text(json.dumps({"from": prints[0], "to": prints[1]}))
+    (out / "takedown/result.json").write_text(json.dumps(first))
+    assert takedown(out, new) == done
     same(world, source, new, out)
     assert (made / "certificate.json").read_bytes() == told

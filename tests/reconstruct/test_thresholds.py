@@ -36,7 +36,7 @@ from pipeline.reconstruct.thresholds import quantile
 SCORES = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=60)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(SCORES, st.integers(1, 999), st.integers(0, 60), st.randoms())
 def test_a_quantile_is_a_score_in_order(
     tmp_path: Path, scores: list[float], thousandths: int, cut: int, random: Any
@@ -279,6 +279,23 @@ def test_a_takedown_makes_what_a_run_with_the_old_thresholds_makes(
     assert one is not None
     assert other is not None
     assert one.by_stage("quality").thresholds == other.by_stage("quality").thresholds
+
+
+def test_documents_that_come_back_are_judged_by_the_heads_of_the_run(
+    judged: Judged, tmp_path: Path
+) -> None:
+    before, policy = judged.world.folder / "out", stricter(tmp_path)
+    taken = tmp_path / "taken"
+    shutil.copytree(before, taken)
+    takedown(taken, policy)
+    with pytest.raises(InputError, match="--quality-head"):
+        takedown(taken, judged.world.policy)
+    assert not (taken / "takedown").exists()
+    assert takedown(taken, judged.world.policy, **judged.heads).documents_back > 0
+    for part in ("data", "ledger"):
+        for name in judged.files:
+            one, other = (out / part / name for out in (taken, before))
+            assert one.read_bytes() == other.read_bytes(), (part, name)
 
 
 def test_thresholds_are_given_by_a_manifest_or_by_whom_they_were_given(

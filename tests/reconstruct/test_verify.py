@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from command_line import ended
 from datatrove.pipeline.filters import RegexFilter
 
 from filter.errors import InputError
@@ -28,6 +29,7 @@ from pipeline.optout.policy import OptOutPolicy
 from pipeline.optout.spec import named
 from pipeline.reconstruct import manifest as manifests
 from pipeline.reconstruct import provenance, takedown
+from pipeline.reconstruct.counts import Counts
 from pipeline.reconstruct.folder import Folder, inputs
 from pipeline.reconstruct.recipes import recipe
 from pipeline.reconstruct.verify import Against, Finding, verify
@@ -194,7 +196,7 @@ def test_swapped_files_are_noticed(touched: Path) -> None:
 def rewrite(
     root: Path, name: str, change: Callable[[pa.Table], pa.Table], *, provenance_too: bool = False
 ) -> None:
-    """Change a table and the digest in its state, and if asked for everything else that is a digest."""
+    """Change a table and the digest in its state, and if asked for everything else that follows from it."""
     path = root / name
     table = change(pq.read_table(path))
     pq.write_table(table, path)
@@ -204,6 +206,11 @@ def rewrite(
     content["sha256"][part] = hashlib.sha256(path.read_bytes()).hexdigest()
     state.write_text(json.dumps(content, indent=1, sort_keys=True))
     if provenance_too:
+        if part == "ledger":
+            counts = Counts()
+            counts.add(table)
+            content["counts"] = counts.described()
+            state.write_text(json.dumps(content, indent=1, sort_keys=True))
         held = json.loads((root / provenance.NAME).read_text())
         predicate = held["predicate"]
         digests = {
@@ -288,6 +295,15 @@ def test_rows_are_counted_though_digests_were_mended(
     assert said in found["rows"]
     rewrite(touched, name, lambda table: table, provenance_too=True)
     assert "provenance" not in checked(touched)
+
+
+def test_sums_of_the_state_are_those_of_its_ledger(touched: Path) -> None:
+    """A card is made of them."""
+    state = touched / "state/a.parquet.json"
+    content = json.loads(state.read_text())
+    content["counts"]["everybody"] += 1
+    state.write_text(json.dumps(content, indent=1, sort_keys=True))
+    assert "ledger/a.parquet sums up to other counts" in checked(touched)["rows"]
 
 
 DECISIONS = [
@@ -604,11 +620,16 @@ def test_inputs_can_be_hashed_whole(whole: Path, shared_world: Any) -> None:
 # -- the commands ---------------------------------------------------------------------------------
 
 
-def lethe(*arguments: object) -> subprocess.CompletedProcess[str]:
+def process(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """A process, once for each command; `lethe` is the same without one."""
     return subprocess.run(
         [sys.executable, "-m", "lethe", "reconstruct", *map(str, arguments)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+def lethe(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return ended("reconstruct", *arguments)
 
 
 def test_the_command_says_ok_line_by_line(touched: Path, policy: Path, shared_world: Any) -> None:
@@ -631,7 +652,7 @@ def test_the_command_says_ok_line_by_line(touched: Path, policy: Path, shared_wo
     done = lethe("verify", touched)
     assert (done.returncode, done.stderr) == (1, "")
     assert "WRONG  files           data/a.parquet is missing: fetch it again" in done.stdout
-    done = lethe("verify", touched, "--json")
+    done = process("verify", touched, "--json")
     assert done.returncode == 1
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert {r["check"] for r in rows if not r["ok"]} == {"files", "rows"}
@@ -666,7 +687,7 @@ def test_bad_input_is_one_sentence(
 
 
 def test_provenance_is_printed(whole: Path, shared_world: Any, tmp_path: Path) -> None:
-    assert lethe("provenance", whole).stdout == (whole / provenance.NAME).read_text()
+    assert process("provenance", whole).stdout == (whole / provenance.NAME).read_text()
     done = lethe(
         "provenance",
         whole,

@@ -27,6 +27,8 @@ def compiled(
     optouts: Sequence[Mapping[str, str]] = (),
     tags: Mapping[str, str] | None = None,
     agents: str = "apertus",
+    spec: str = "rfc9309",
+    **options: Any,
 ) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     common = {"effective": "2025-01-01", "origin": "test", "request_id": "r-1"}
@@ -42,7 +44,7 @@ def compiled(
         ),
         path.with_suffix(".robots"),
     )
-    compiler = PolicyCompiler(named("rfc9309"), resolve(agents), date(2026, 1, 1))
+    compiler = PolicyCompiler(named(spec, **options), resolve(agents), date(2026, 1, 1))
     compiler.add_snapshot(path.with_suffix(".robots"))
     compiler.add_optouts(path.with_suffix(".jsonl"))
     if tags:

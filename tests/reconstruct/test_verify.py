@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -208,7 +209,8 @@ def rewrite(
     if provenance_too:
         if part == "ledger":
             counts = Counts()
-            counts.add(table)
+            with suppress(ValueError):  # a verdict that is none
+                counts.add(table)
             content["counts"] = counts.described()
             state.write_text(json.dumps(content, indent=1, sort_keys=True))
         held = json.loads((root / provenance.NAME).read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -215,6 +216,16 @@ class World:
         policy = arguments.pop("policy", self.policy)
         out = self.folder / "out" if out is None else out
         return run(recipe, source, policy, out, options=options, **arguments)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: nobody need look through it for garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

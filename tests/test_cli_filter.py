@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from command_line import ended_octets as lethe
 
 from filter.release import last_day
 
@@ -25,7 +26,8 @@ ENTRIES = [
 ]
 
 
-def lethe(*arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def process(*arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """A process, once for each command; `lethe` is the same without one."""
     return subprocess.run(
         [sys.executable, "-m", "lethe", *arguments], input=given, capture_output=True, check=False
     )
@@ -41,7 +43,7 @@ def entries(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bundle(entries: Path) -> Path:
     path = entries.parent / "filter.safetensors"
-    made = lethe(
+    made = process(
         "filter",
         "build",
         "--entries",
@@ -107,7 +109,7 @@ def test_the_standard_hash_is_the_default(entries: Path, tmp_path: Path) -> None
 
 def test_scan_redacts_text_and_keeps_other_octets(bundle: Path) -> None:
     given = "Jürg Müller\r\n".encode() + b"\xff\xfe caf\xe9 " + b"jane.doe@example.org"
-    said = lethe("filter", "scan", "--bundle", str(bundle), given=given)
+    said = process("filter", "scan", "--bundle", str(bundle), given=given)
     assert said.returncode == 0
     assert said.stdout == b"[name removed]\r\n\xff\xfe caf\xe9 [email removed]"
 
@@ -274,7 +276,7 @@ def test_an_expired_bundle_warns_then_is_refused(entries: Path, tmp_path: Path) 
 
 
 def test_inspect(bundle: Path) -> None:
-    shown = lethe("filter", "inspect", str(bundle))
+    shown = process("filter", "inspect", str(bundle))
     assert shown.returncode == 0
     for part in (
         f"{RELEASE} for operators",
@@ -291,7 +293,7 @@ def test_inspect(bundle: Path) -> None:
 
 def test_selftest(bundle: Path) -> None:
     for arguments in ((), ("--bundle", str(bundle))):
-        said = lethe("selftest", *arguments)
+        said = process("selftest", *arguments)
         assert said.returncode == 0, said.stderr
         assert said.stdout.count(b"stopped") == 10
     assert lethe("selftest", "--bundle", str(bundle), "--url", "http://x.test").returncode == 2
@@ -340,6 +342,6 @@ def test_the_address_of_a_gate_or_of_its_health_page(path: str) -> None:
 
 
 def test_selftest_of_nothing() -> None:
-    said = lethe("selftest", "--url", "http://127.0.0.1:1")
+    said = process("selftest", "--url", "http://127.0.0.1:1")
     assert said.returncode == 2
     assert b"No health page" in said.stderr

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from command_line import ended as lethe
 
 from filter import Bundle
 
@@ -19,7 +20,8 @@ RELEASE = f"{TODAY.year}.{1 if TODAY.month < 7 else 2}.0"
 LISTED = [("email", "jane.doe@example.org"), ("name", "Jane Doebler")]
 
 
-def lethe(*arguments: object, given: str = "") -> subprocess.CompletedProcess[str]:
+def process(*arguments: object, given: str = "") -> subprocess.CompletedProcess[str]:
+    """A process, once for each command; `lethe` is the same without one."""
     return subprocess.run(
         [sys.executable, "-m", "lethe", *map(str, arguments)],
         input=given,
@@ -69,6 +71,15 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_bundles_that_must_not_be_used(bundles: Path, command: str, name: str, says: str) -> None:
     said = mistake("gate", command, "--model", "none", "--bundle", bundles / name)
     assert re.search(says, said), said
+
+
+@pytest.mark.parametrize("command", ["serve", "generate", "proxy"])
+def test_a_process_ends_with_one_sentence(bundles: Path, command: str) -> None:
+    where = ["--upstream", "http://127.0.0.1:1"] if command == "proxy" else ["--model", "none"]
+    done = process("gate", command, *where, "--bundle", bundles / "damaged")
+    assert done.returncode == 2
+    assert done.stderr.startswith("lethe: ")
+    assert done.stderr.count("\n") == 1, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -11,25 +11,30 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from command_line import ended as lethe
 
 from pipeline.reconstruct.recipes import recipes
 
 
-def lethe(*arguments: object) -> subprocess.CompletedProcess[str]:
+def process(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """A process, once for each command; `lethe` is the same without one."""
     command = [sys.executable, "-m", "lethe", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def run(world: Any, source: Path, out: Path, *more: object) -> subprocess.CompletedProcess[str]:
-    return lethe(*world.command(source, out)[3:], *more)
+def run(
+    world: Any, source: Path, out: Path, *more: object, command: Any = process
+) -> subprocess.CompletedProcess[str]:
+    done: subprocess.CompletedProcess[str] = command(*world.command(source, out)[3:], *more)
+    return done
 
 
 def test_recipes_are_listed_and_shown() -> None:
-    listed = lethe("reconstruct", "list")
+    listed = process("reconstruct", "list")
     assert [line.split()[0] for line in listed.stdout.splitlines()] == list(recipes())
     as_json = json.loads(lethe("reconstruct", "list", "--json").stdout)
     assert [r["name"] for r in as_json] == list(recipes())
-    shown = lethe("reconstruct", "show", "dclm-edu").stdout
+    shown = process("reconstruct", "show", "dclm-edu").stdout
     assert "metadata:url|WARC-Target-URI" in shown
     assert "optout -> pii" in shown
     missing = lethe("reconstruct", "show", "wine")
@@ -129,7 +134,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(
     world: Any, change: tuple[str, ...], match: str
 ) -> None:
     source = world.corpus({"a.parquet": 3})
-    said = run(world, source, world.folder / "out", *change)
+    said = run(world, source, world.folder / "out", *change, command=lethe)
     assert (said.returncode, said.stdout) == (2, "")
     assert match in said.stderr
     assert "Traceback" not in said.stderr
@@ -155,7 +160,8 @@ def test_a_damaged_file_is_one_sentence_from_any_worker(world: Any, workers: int
 
 def test_report_and_its_errors(world: Any) -> None:
     out = world.folder / "out"
-    run(world, world.corpus({"a.parquet": 300}), out)
+    run(world, world.corpus({"a.parquet": 300}), out, command=lethe)
+    assert process("reconstruct", "report", out, "--format", "md").returncode == 0
     for form, start in (("html", "<!doctype html>"), ("md", "#"), ("json", "{")):
         said = lethe("reconstruct", "report", out, "--format", form)
         assert said.returncode == 0

@@ -60,6 +60,9 @@ they occur in capitals too."""
 SKELETON = {"‐": "-", "‑": "-", "−": "-", "•": "*", "·": ".", "‧": ".", "・": ".", "。": "."}
 """Separators that stand for an ASCII one and that NFKC leaves alone."""
 
+IOTA_BELOW = "\u0345"
+"""A mark that is a letter as soon as it is written in capitals, or case-folded."""
+
 MORE_ENTITIES = (
     "NewLine Tab apos ast bsol colon comma commat dash dollar excl grave hyphen lbrace lowbar lpar "
     "lsqb num percnt period plus quest rbrace rpar rsqb semi sol verbar Abreve abreve Aogon aogon "
@@ -104,6 +107,8 @@ def is_ignored(char: str) -> bool:
     variation = 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF or 0x180B <= code <= 0x180D
     if code in IGNORED or variation or category(char) == "Cf":
         return True
+    if char == IOTA_BELOW:
+        return False
     return category(char) in {"Mn", "Mc", "Me"} and letter(char) == ""
 
 

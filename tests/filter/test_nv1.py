@@ -8,7 +8,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from filter import reading
@@ -90,6 +90,7 @@ def test_a_reading_holds_letters_and_known_separators(text: str) -> None:
 
 
 @given(st.text())
+@example("ᾳ ᾼ ὖ ᾧ")
 def test_case_and_composition_do_not_matter(text: str) -> None:
     composed = unicodedata.normalize("NFC", text)
     assert fold(composed) == fold(unicodedata.normalize("NFD", composed))

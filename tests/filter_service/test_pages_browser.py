@@ -120,7 +120,7 @@ def after_forms(tab: Any, world: Any) -> Iterator[str]:
 def violations(tab: Any) -> list[str]:
     """What axe finds that matters; its script is put in past the page's own policy, by the driver."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    found = axe.run(tab).response["violations"]
+    found = axe.run(tab, options={"resultTypes": ["violations"]}).response["violations"]
     return [
         f"{one['id']}: {node['target']} {node.get('failureSummary', '')}"
         for one in found
@@ -291,7 +291,6 @@ class Keyboard:
         return text
 
 
-@pytest.mark.parametrize("tab", [{"viewport": {"width": 1280, "height": 900}}], indirect=True)
 def released(world: Any, text: str) -> str:
     """What the next release makes of a text."""
     releases = world.registry.releases
@@ -302,6 +301,7 @@ def released(world: Any, text: str) -> str:
     return OutputFilter(bundle).redact(text).text
 
 
+@pytest.mark.parametrize("tab", [{"viewport": {"width": 1280, "height": 900}}], indirect=True)
 def test_the_life_of_a_request_by_keyboard(tab: Any, world: Any, chromium: Any) -> None:
     person = Keyboard(tab)
     tab.goto(f"{world.base_url}/en/")

@@ -7,15 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from filter_service.access import Role, Scope
 
 CONFIG = """
 seed = 7
-max-time = 60
+max-time = {seconds}
 continue-on-failure = true
 
 [generation]
-max-examples = 12
+max-examples = {examples}
 mode = "all"
 
 [auth.openapi]
@@ -52,6 +54,17 @@ def token(headers):
 
 
 def test_schemathesis_finds_nothing(lethe, tmp_path):
+    """Each case of what the document says, and a few by chance; the next has many."""
+    schemathesis_finds_nothing(lethe, tmp_path, examples=2, seconds=20)
+
+
+@pytest.mark.soak
+def test_schemathesis_finds_nothing_in_a_long_time(lethe, tmp_path, scale):
+    examples, seconds = max(12, round(100 * scale)), max(60, round(600 * scale))
+    schemathesis_finds_nothing(lethe, tmp_path, examples, seconds)
+
+
+def schemathesis_finds_nothing(lethe, tmp_path, examples, seconds):
     request_id, secret = lethe.confirmed(
         ("email", "jane.doe@example.org"), ("phone", "044 668 18 00")
     )
@@ -65,6 +78,8 @@ def test_schemathesis_finds_nothing(lethe, tmp_path):
     config = tmp_path / "schemathesis.toml"
     config.write_text(
         CONFIG.format(
+            examples=examples,
+            seconds=seconds,
             secret=token(secret),
             reviewer=token(lethe.reviewer()),
             machine=token(lethe.key(Role.MACHINE, *MACHINE)),
@@ -81,7 +96,7 @@ def test_schemathesis_finds_nothing(lethe, tmp_path):
         check=False,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=seconds + 240,
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
     lines = [one for one in lethe.lines() if one["event"] == "request"]

@@ -42,8 +42,11 @@ check: $(VENV)/.dev  ## Linters, types, arrows
 TEMPORARY := $(shell test "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 8000000 2>/dev/null && \
 	echo PYTEST_DEBUG_TEMPROOT=/dev/shm)
 
+# One more than processors, up to five: many tests wait for servers, processes and the disk.
+WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); test $$n -gt 4 && echo 5 || echo $$((n + 1)))
+
 unit: $(VENV)/.dev  ## Tests, several files at a time
-	$(TEMPORARY) $(BIN)/python -m pytest -m 'not soak' -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(TEMPORARY) $(BIN)/python -m pytest -m 'not soak' -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 $(VENV)-compat/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)-compat

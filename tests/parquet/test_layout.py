@@ -113,7 +113,7 @@ def test_a_page_for_every_window() -> None:
 stays = st.lists(st.booleans(), min_size=1, max_size=160)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(stays, st.data())
 def test_cutting_is_encoding_what_is_left(first: list[bool], data: st.DataObject) -> None:
     """Rows that go in two steps, or in one: the same octets."""
@@ -141,7 +141,7 @@ def test_cutting_is_encoding_what_is_left(first: list[bool], data: st.DataObject
     assert layout.texts(cut.group).to_pylist() == filtered(table, left)["text"].to_pylist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 @pytest.mark.parametrize("kind", TEXTS, ids=str)
 def test_editing_is_encoding_what_is_there_then(kind: pa.DataType, data: st.DataObject) -> None:

@@ -156,22 +156,31 @@ def pages(count: int) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-@settings(max_examples=40, deadline=None)
-@example([({}, [], {}), ({"open.example": NONE}, [], {})], "none")
-@given(st.lists(policies, min_size=2, max_size=3), st.sampled_from(["none", "scrubbed"]))
-def test_any_policies(shared_world: Any, every: list[Any], removed: str) -> None:
-    """One after the other, with everything that may refuse, and pages that refuse themselves."""
-    with TemporaryDirectory() as folder:
-        world = type(shared_world)(shared_world.policy, Path(folder))
-        source = world.write(world.folder / "in/a.parquet", pages(300), 70).parent
-        out = world.folder / "out"
-        paths = [
-            compiled(world.folder / f"p{n}/policy.parquet", *one) for n, one in enumerate(every)
-        ]
-        world.run(source, out, policy=paths[0], removed=removed)
-        for path in paths[1:]:
-            takedown(out, path)
-            same(world, source, path, out, removed=removed)
+def any_policies(examples: int) -> Any:
+    """A test of so many lists of policies."""
+
+    @settings(max_examples=examples, deadline=None)
+    @example([({}, [], {}), ({"open.example": NONE}, [], {})], "none")
+    @given(st.lists(policies, min_size=2, max_size=3), st.sampled_from(["none", "scrubbed"]))
+    def test(shared_world: Any, every: list[Any], removed: str) -> None:
+        """One after the other, with everything that may refuse, and pages that refuse themselves."""
+        with TemporaryDirectory() as folder:
+            world = type(shared_world)(shared_world.policy, Path(folder))
+            source = world.write(world.folder / "in/a.parquet", pages(300), 70).parent
+            out = world.folder / "out"
+            paths = [
+                compiled(world.folder / f"p{n}/policy.parquet", *one) for n, one in enumerate(every)
+            ]
+            world.run(source, out, policy=paths[0], removed=removed)
+            for path in paths[1:]:
+                takedown(out, path)
+                same(world, source, path, out, removed=removed)
+
+    return test
+
+
+test_any_policies = any_policies(15)
+test_many_policies = pytest.mark.soak(any_policies(150))
 
 
 def test_several_workers(world: Any, hosts: list[str]) -> None:

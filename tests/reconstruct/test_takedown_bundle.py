@@ -81,34 +81,47 @@ subsets = st.lists(st.sampled_from(range(len(ENTRIES))), unique=True)
 steps = st.tuples(st.none() | subsets.filter(bool), st.sets(st.sampled_from(SITES), max_size=1))
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    every=st.lists(steps, min_size=2, max_size=3),
-    seed=st.integers(0, 1000),
-    pii=st.sampled_from(["strict", "apertus", "none"]),
-    removed=st.sampled_from(["none", "none", "verbatim"]),
-    unpublished=st.booleans(),
-)
-def test_any_bundles(
-    shared_world: Any, every: list[Any], seed: int, pii: str, removed: str, unpublished: bool
-) -> None:
-    """People come and go, sites too, one after the other or at once."""
-    options = Options(pii=pii, removed=removed, unpublished=unpublished and every[0][0] is not None)
-    with TemporaryDirectory() as folder:
-        world = type(shared_world)(shared_world.policy, Path(folder))
-        source = world.write(world.folder / "in/a.parquet", table(seed, 230), 90).parent
-        held, out = None, world.folder / "out"
-        for n, (listed, sites) in enumerate(every):
-            policy = compiled(world.folder / f"p{n}/policy.parquet", dict.fromkeys(sites, ALL))
-            if listed is not None:
-                held = bundle(world.folder / f"b{n}/b", [ENTRIES[i] for i in listed], f"2026.2.{n}")
-            if n == 0:
-                run("fineweb", source, policy, out, bundle=held, options=options)
-                continue
-            takedown(out, policy, bundle=held)
-            again = world.folder / f"again{n}"
-            run("fineweb", source, policy, again, bundle=held, options=options)
-            assert changed(out, again) == []
+def any_bundles(examples: int) -> Any:
+    """A test of so many lists of bundles and sites."""
+
+    @settings(max_examples=examples, deadline=None)
+    @given(
+        every=st.lists(steps, min_size=2, max_size=3),
+        seed=st.integers(0, 1000),
+        pii=st.sampled_from(["strict", "apertus", "none"]),
+        removed=st.sampled_from(["none", "none", "verbatim"]),
+        unpublished=st.booleans(),
+    )
+    def test(
+        shared_world: Any, every: list[Any], seed: int, pii: str, removed: str, unpublished: bool
+    ) -> None:
+        """People come and go, sites too, one after the other or at once."""
+        options = Options(
+            pii=pii, removed=removed, unpublished=unpublished and every[0][0] is not None
+        )
+        with TemporaryDirectory() as folder:
+            world = type(shared_world)(shared_world.policy, Path(folder))
+            source = world.write(world.folder / "in/a.parquet", table(seed, 230), 90).parent
+            held, out = None, world.folder / "out"
+            for n, (listed, sites) in enumerate(every):
+                policy = compiled(world.folder / f"p{n}/policy.parquet", dict.fromkeys(sites, ALL))
+                if listed is not None:
+                    held = bundle(
+                        world.folder / f"b{n}/b", [ENTRIES[i] for i in listed], f"2026.2.{n}"
+                    )
+                if n == 0:
+                    run("fineweb", source, policy, out, bundle=held, options=options)
+                    continue
+                takedown(out, policy, bundle=held)
+                again = world.folder / f"again{n}"
+                run("fineweb", source, policy, again, bundle=held, options=options)
+                assert changed(out, again) == []
+
+    return test
+
+
+test_any_bundles = any_bundles(12)
+test_many_bundles = pytest.mark.soak(any_bundles(150))
 
 
 @pytest.fixture

@@ -15,15 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filter.errors import InputError
-from filter.hosts import canonical_host
+from filter.hosts import Host, canonical_host, parents
 from pipeline.optout import policy_file
 from pipeline.optout.hosts import canonical_or_empty, has_port
-from pipeline.optout.policy import OptOutPolicy
 from pipeline.optout.policy_file import Header
 from pipeline.optout.signals import Signal
 from pipeline.optout.tags import TagIndex, keys_of
 
 _BETWEEN = "\0"
+_PLAIN = r"^[a-z0-9-]+(\.[a-z0-9-]+)+$"
+"""A name that stands for the host that is written so: neither with a port nor as it stood in a URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +58,16 @@ class Changed:
         return np.union1d(named, self.tags)
 
 
-def changed(old: str | Path, new: str | Path | OptOutPolicy) -> Changed:
-    """What differs between the compiled policies at two paths; the newer one may be open already.
+def changed(
+    old: str | Path, new: str | Path, read: tuple[Header, pa.Table] | None = None
+) -> Changed:
+    """What differs between the compiled policies at two paths; the newer one may have been ``read`` already.
 
     Raises:
         UnreadableFile: one of them, or its tags, is missing or damaged.
         WrongVersion: one was compiled in another format.
     """
-    if isinstance(new, OptOutPolicy):
-        path, other, others = new.path, new.header, new.sources
-    else:
-        path = Path(new)
-        other, others = policy_file.read(path)
+    other, others = policy_file.read(Path(new)) if read is None else read
     one, sources = policy_file.read(Path(old))
     if one.version == other.version:
         return Changed()
@@ -83,7 +82,7 @@ def changed(old: str | Path, new: str | Path | OptOutPolicy) -> Changed:
         documents=_entries(one.documents, other.documents),
         datasets=_entries(one.datasets, other.datasets),
     )
-    return replace(found, tags=_tags(one, other, Path(old), path))
+    return replace(found, tags=_tags(one, other, Path(old), Path(new)))
 
 
 def _entries(
@@ -113,6 +112,19 @@ def _hosts(old: pa.Table, new: pa.Table, *, www: bool) -> tuple[frozenset[str], 
             f"www.{host}" for host in hosts if host
         }
     return frozenset(hosts), frozenset(host_of(name) for name in below)
+
+
+def speaking_for(sources: pa.Table, hosts: frozenset[str]) -> pa.Table:
+    """Those of a policy's sources that may speak for one of these canonical hosts; perhaps some others."""
+    names: set[str] = {name for host in hosts for name in parents(Host(host))}
+    names |= {f"www.{name}" for name in names} | {name.removeprefix("www.") for name in names}
+    held = _joined(sources["hosts"])
+    flat = held.flatten().field(0)
+    meant = pc.or_(
+        pc.is_in(flat, value_set=pa.array(sorted(names), pa.string())),
+        pc.invert(pc.match_substring_regex(flat, _PLAIN)),
+    )
+    return sources.take(pc.unique(pc.list_parent_indices(held).filter(meant)))
 
 
 def host_of(name: str) -> str:

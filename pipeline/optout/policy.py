@@ -47,8 +47,6 @@ class OptOutPolicy:
         self.path = path
         self.folder = folder
         header = self.header = made.header
-        self.sources = made.sources
-        """As in `pipeline.optout.policy_file.SCHEMA`; of a policy that was made ready some are dictionaries."""
         self.spec: PolicySpec = named(
             header.spec["name"],
             signals=",".join(header.spec["signals"]),

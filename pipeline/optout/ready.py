@@ -117,7 +117,11 @@ def from_policy(path: Path) -> Ready:
         UnreadableFile: missing, truncated, or not a policy.
         WrongVersion: written in another format.
     """
-    header, sources = policy_file.read(path)
+    return from_sources(*policy_file.read(path))
+
+
+def from_sources(header: Header, sources: pa.Table) -> Ready:
+    """A policy of these sources, made ready in the memory of this process."""
     exact, below = (_host_table(sources, below=below) for below in (False, True))
     return Ready(header, sources, HostTable(exact), HostTable(below))
 

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from pipeline.errors import UnreadableFile, WrongRun
 from pipeline.optout import policy_file
 from pipeline.optout.difference import Changed, changed
-from pipeline.optout.policy import OptOutPolicy
+from pipeline.optout.policy_file import Header
+from pipeline.optout.tags import TagIndex
 from pipeline.reconstruct import manifest as manifests
 from pipeline.reconstruct import policies
 from pipeline.reconstruct.folder import Folder, InputFile
@@ -43,7 +46,8 @@ def prepared(
     """
     held = manifest_of(target)
     recipe, options = recipe_of(held), _options(held, heads)
-    opened = _policy(root, held, policy)
+    path = _policy(root, held, policy)
+    header, sources = policy_file.read(path)
     listed = _bundle(recipe, options, bundle)
     return Work(
         target=target,
@@ -51,15 +55,17 @@ def prepared(
         recipe=recipe,
         options=options,
         newer=Newer(
-            policy=opened,
-            changed=Changed() if policy is None else _difference(root, held, opened),
+            path=path,
+            header=header,
+            sources=sources,
+            changed=_difference(root, held, path, (header, sources)),
             hosts=frozenset(),
             dataset=recipe.dataset,
         ),
         listed=listed,
         files=[InputFile(**one) for one in held["input"]["files"]],
         held=held,
-        wanted=_wanted(held, opened, listed),
+        wanted=_wanted(held, header, listed),
         source=_source(source, held),
         steps=steps,
     )
@@ -110,11 +116,9 @@ def _source(given: str | Path | None, held: dict[str, Any]) -> str:
     )
 
 
-def _wanted(
-    held: dict[str, Any], policy: OptOutPolicy, listed: ListedPhrases | None
-) -> dict[str, Any]:
+def _wanted(held: dict[str, Any], policy: Header, listed: ListedPhrases | None) -> dict[str, Any]:
     """The manifest of the run that a takedown stands for."""
-    wanted = {**held, "policy": manifests.policy_fields(policy.header)}
+    wanted = {**held, "policy": manifests.policy_fields(policy)}
     if policy.version != held["policy"]["version"]:
         wanted = fixed(wanted)
     if listed is not None:
@@ -123,20 +127,20 @@ def _wanted(
     return dict(json.loads(json.dumps(wanted)))
 
 
-def _policy(root: Path, held: dict[str, Any], given: str | Path | None) -> OptOutPolicy:
+def _policy(root: Path, held: dict[str, Any], given: str | Path | None) -> Path:
     """The policy that is to hold: what was given, or what the corpus has."""
     if given is not None:
-        return OptOutPolicy.open(Path(given).resolve())
+        return Path(given).resolve()
     header = _kept(root, held)
     if header is None or header.tags:
         raise WrongRun(
             f"The policy of {root} is not kept with it, or not its compliance tags: give it, or a newer "
             "one, with --policy."
         )
-    return OptOutPolicy.open(root / policies.NAME)
+    return root / policies.NAME
 
 
-def _kept(root: Path, held: dict[str, Any]) -> policy_file.Header | None:
+def _kept(root: Path, held: dict[str, Any]) -> Header | None:
     """The header of the policy that is kept with the corpus, if it is the one that decided."""
     try:
         header = policy_file.read_header(root / policies.NAME)
@@ -145,14 +149,18 @@ def _kept(root: Path, held: dict[str, Any]) -> policy_file.Header | None:
     return header if header.version == held["policy"]["version"] else None
 
 
-def _difference(root: Path, held: dict[str, Any], new: OptOutPolicy) -> Changed:
+def _difference(
+    root: Path, held: dict[str, Any], path: Path, read: tuple[Header, pa.Table]
+) -> Changed:
     """What the newer policy treats in another way; anything, where the older one is not there to compare."""
-    if new.version == held["policy"]["version"]:
+    if read[0].version == held["policy"]["version"]:
         return Changed()
     if _kept(root, held) is None:
         return Changed(everything="the policy of the corpus is not kept with it")
+    if read[0].tags:  # they must be there, even if the older ones are not
+        TagIndex(path.with_name(read[0].tags["file"]), read[0].tags)
     try:
-        return changed(root / policies.NAME, new)
+        return changed(root / policies.NAME, path, read)
     except UnreadableFile:
         return Changed(everything="the tags of the older policy are not kept with the corpus")
 

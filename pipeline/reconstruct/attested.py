@@ -38,7 +38,7 @@ def attested(folder: Folder, policy: OptOutPolicy | None) -> tuple[list[str], st
         faults.append(f"{NAME} is not written as Lethe writes it: fetch it again.")
     if subjects.get(policies.NAME) != held.get("policy"):
         faults.append(f"{policies.NAME} is not the policy that {NAME} names: fetch both again.")
-    if policy is not None and held != policy_digests(policy):
+    if policy is not None and held != policy_digests(policy.path, policy.header):
         faults.append(f"{NAME} names another policy file than {policy.path}: give that one.")
     return faults, sha256(wanted)
 

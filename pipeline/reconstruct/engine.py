@@ -121,9 +121,9 @@ def run(
         result = _result(target, names, len(files), wanted, len(resumed))
         target.write_text("README.md", card(target.root))
         if len(resumed) < len(files) or not target.exists(provenance.NAME):
-            policies.keep(target, opened)
+            policies.keep(target, opened.path)
             index.write(target, names)
-            provenance.write(target, opened)
+            provenance.write(target, provenance.policy_digests(opened.path, opened.header))
     return result
 
 

@@ -6,15 +6,20 @@ The ledger has all that a policy decides by, so no text is read.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.optout.difference import Changed
+from pipeline.optout import policy_file
+from pipeline.optout.difference import Changed, speaking_for
 from pipeline.optout.page import PAGE_COLUMNS, PAGE_SIGNALS
 from pipeline.optout.policy import OptOutPolicy
+from pipeline.optout.policy_file import Header
+from pipeline.optout.ready import from_sources
 from pipeline.optout.tags import keys_of
 from pipeline.parquet.codec import one_array
 from pipeline.parquet.parts import Group, Parts
@@ -29,15 +34,37 @@ _FROM_PAGES = frozenset(map(str, PAGE_SIGNALS))
 Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Newer:
-    """A newer policy, and whom it may treat otherwise than the older one."""
+    """A newer policy, and whom it may treat otherwise than the older one.
 
-    policy: OptOutPolicy
+    It travels to other processes as a path.
+    """
+
+    path: Path
+    header: Header
+    sources: pa.Table
     changed: Changed
     hosts: frozenset[str]
     """Sites of the corpus that ``changed`` names."""
     dataset: str
+
+    @cached_property
+    def policy(self) -> OptOutPolicy:
+        """It decides about the documents that ``changed`` names, but about no others."""
+        changed = self.changed
+        others = changed.everything or changed.nowhere or changed.datasets
+        sources = self.sources
+        if not others and not len(changed.document_keys()):
+            sources = speaking_for(sources, self.hosts)
+        return OptOutPolicy(self.path, from_sources(self.header, sources))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _read_again, (self.path, self.changed, self.hosts, self.dataset)
+
+
+def _read_again(path: Path, changed: Changed, hosts: frozenset[str], dataset: str) -> Newer:
+    return Newer(path, *policy_file.read(path), changed, hosts, dataset)
 
 
 @dataclass(slots=True)

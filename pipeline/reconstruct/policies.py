@@ -6,14 +6,14 @@ Compliance tags are not kept: their side file may be larger than the machine; th
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
-from pipeline.optout.policy import OptOutPolicy
 from pipeline.reconstruct.folder import Folder
 
 NAME = "policy.parquet"
 
 
-def keep(folder: Folder, policy: OptOutPolicy) -> None:
+def keep(folder: Folder, policy: Path) -> None:
     """Put a copy of the policy's file into the corpus."""
     with folder.writing(NAME) as temporary:
-        shutil.copyfile(policy.path, temporary)
+        shutil.copyfile(policy, temporary)

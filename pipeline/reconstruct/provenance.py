@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UnreadableFile, WrongRun
-from pipeline.optout.policy import OptOutPolicy
+from pipeline.optout.policy_file import Header
 from pipeline.reconstruct import index, policies
 from pipeline.reconstruct import manifest as manifests
 from pipeline.reconstruct.folder import Folder, InputFile
@@ -32,13 +32,13 @@ _LIBRARIES = ("lethe-llm", "datatrove", "hyperscan", "idna", "numpy", "phonenumb
 """What the octets of the output may depend on."""
 
 
-def write(folder: Folder, policy: OptOutPolicy) -> None:
-    """Write the provenance of the finished run in ``folder``, which ``policy`` decided.
+def write(folder: Folder, policy: dict[str, dict[str, str]]) -> None:
+    """Write the provenance of the finished run in ``folder``; ``policy`` are digests of what decided.
 
     Raises:
         UnreadableFile: the run is not finished, or a file of it cannot be read.
     """
-    folder.write_text(NAME, text(statement(folder, policy_digests(policy), versions())))
+    folder.write_text(NAME, text(statement(folder, policy, versions())))
 
 
 def digests(folder: Folder) -> dict[str, str]:
@@ -110,11 +110,11 @@ def digest(said: dict[str, Any]) -> str:
     return f"sha256:{hashlib.sha256(text(bare).encode()).hexdigest()}"
 
 
-def policy_digests(policy: OptOutPolicy) -> dict[str, dict[str, str]]:
-    """SHA-256 of the policy's files, by what they are."""
-    files = {"policy": policy.path}
-    if policy.header.tags:
-        files["policy tags"] = policy.path.with_name(policy.header.tags["file"])
+def policy_digests(path: Path, header: Header) -> dict[str, dict[str, str]]:
+    """SHA-256 of the files of the policy at ``path``, by what they are."""
+    files = {"policy": path}
+    if header.tags:
+        files["policy tags"] = path.with_name(header.tags["file"])
     return {name: {"sha256": _sha256(path)} for name, path in files.items()}
 
 

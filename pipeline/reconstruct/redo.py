@@ -14,6 +14,8 @@ from datatrove.pipeline.base import PipelineStep
 
 from pipeline.errors import UnreadableFile
 from pipeline.optout.page import PAGE_SIGNALS
+from pipeline.optout.policy import OptOutPolicy
+from pipeline.optout.signals import Signal
 from pipeline.parquet.parts import Parts
 from pipeline.reconstruct import certificate, staging
 from pipeline.reconstruct.columns import resolve
@@ -154,7 +156,8 @@ def _texts(
 def _reads_pages(work: Work, name: str) -> bool:
     """Whether pages say something that the newer policy listens to and the older one may not have heard."""
     newer = work.newer
-    if not (newer.changed.everything and newer.policy.spec.signals & PAGE_SIGNALS):
+    listens = PAGE_SIGNALS & {Signal(name) for name in newer.header.spec["signals"]}
+    if not (newer.changed.everything and listens):
         return False
     with work.target.parquet(f"{DATA}/{name}") as parquet:
         return bool(resolve(work.recipe, parquet.schema_arrow, name).pages)
@@ -208,7 +211,7 @@ def _from_input(work: Work, name: str) -> None:
 
     remake(
         work.recipe,
-        work.newer.policy,
+        OptOutPolicy.opened_once(work.newer.path),
         work.options,
         work.wanted,
         work.source,

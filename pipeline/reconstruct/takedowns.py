@@ -199,5 +199,6 @@ def _say_what_it_is(work: Work) -> None:
 
     target = work.target
     target.write_text("README.md", card(target.root))
-    policies.keep(target, work.newer.policy)
-    provenance.write(target, work.newer.policy)
+    policies.keep(target, work.newer.path)
+    digests = provenance.policy_digests(work.newer.path, work.newer.header)
+    provenance.write(target, digests)

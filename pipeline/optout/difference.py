@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -142,8 +143,7 @@ def _numbered(old: pa.Table, new: pa.Table) -> tuple[npt.NDArray[np.int64], ...]
     """A number for every source of each table; equal sources have equal ones."""
     tables = (old, new)
     rulesets = [_joined(table["rulesets"]) for table in tables]
-    keys = pc.dictionary_encode(pa.concat_arrays([_keys(table) for table in tables])).indices
-    numbers = keys.to_numpy(zero_copy_only=False).astype(np.int64)
+    numbers = _keys(tables)
     found = numbers[: old.num_rows].copy(), numbers[old.num_rows :].copy()
     count = int(numbers.max(initial=-1)) + 1
     times = [np.bincount(part, minlength=count) for part in found]
@@ -154,10 +154,15 @@ def _numbered(old: pa.Table, new: pa.Table) -> tuple[npt.NDArray[np.int64], ...]
     for place, part in zip(places, found, strict=True):
         place[part] = np.arange(len(part))
     pairs = np.flatnonzero((times[0] == 1) & (times[1] == 1))
-    rules = [r.take(pa.array(at[pairs])) for r, at in zip(rulesets, places, strict=True)]
-    for at in _unequal(*rules):
-        found[1][places[1][pairs[at]]] = count
-        count += 1
+    here, there = (place[pairs] for place in places)
+    breaks = np.flatnonzero((np.diff(here) != 1) | (np.diff(there) != 1)) + 1
+    for begin, end in pairwise([0, *breaks.tolist(), len(pairs)]):  # slices, which copy nothing
+        if begin < end:
+            one = rulesets[0].slice(here[begin], end - begin)
+            other = rulesets[1].slice(there[begin], end - begin)
+            for at in _unequal(one, other):
+                found[1][there[begin + at]] = count
+                count += 1
     # The others one by one.
     known: dict[int, list[tuple[int, pa.Array]]] = {}
     for part, held, rows in zip(found, rulesets, alone, strict=True):
@@ -172,12 +177,15 @@ def _numbered(old: pa.Table, new: pa.Table) -> tuple[npt.NDArray[np.int64], ...]
     return found
 
 
-def _keys(table: pa.Table) -> pa.Array:
-    """What sources with the same rules have in common otherwise."""
-    columns = (
-        _joined(table[name]).cast(pa.string()) for name in ("signal", "file", "sha256", "status")
-    )
-    return pc.binary_join_element_wise(*columns, _BETWEEN)
+def _keys(tables: Sequence[pa.Table]) -> npt.NDArray[np.int64]:
+    """A number for each source of the tables: the same for those that are alike in all but the rules."""
+    found = np.zeros(sum(table.num_rows for table in tables), np.int64)
+    for name in ("signal", "file", "status", "sha256"):
+        column = pa.concat_arrays([_joined(table[name]) for table in tables])
+        codes = column.dictionary_encode()
+        indices = codes.indices.to_numpy(zero_copy_only=False)
+        _, found = np.unique(found * len(codes.dictionary) + indices, return_inverse=True)
+    return found.astype(np.int64)
 
 
 def _unequal(one: pa.Array, other: pa.Array, first: int = 0) -> Iterator[int]:

@@ -19,6 +19,8 @@ from pipeline.reconstruct.steps.write import DATA, LEDGER, REMOVED, STATE
 
 FOLDER = "takedown"
 JOURNAL = f"{FOLDER}/journal.json"
+RESULT = "result.json"
+"""Below the folder: what was done, from before the newer manifest is written."""
 _OLD = ".takedown"
 NOTES = "notes"
 """Below the folder: what is to be told of each file in the end."""
@@ -73,6 +75,8 @@ def begin(folder: Folder, root: Path, journal: dict[str, Any]) -> None:
 
 def is_untouched(root: Path) -> bool:
     """Whether what is under way has changed nothing in the corpus yet."""
+    if (root / FOLDER / RESULT).exists():
+        return False
     return next((root / FOLDER / NOTES).rglob("*.json"), None) is None
 
 

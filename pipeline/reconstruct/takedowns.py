@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from datatrove.pipeline.base import PipelineStep
 
 
-_TOLD = "result.json"
-"""Below the folder of what is under way."""
-
-
 @dataclass(frozen=True, slots=True)
 class TakedownResult:
     """What a takedown did."""
@@ -149,9 +145,7 @@ def _redo_all(work: Work, names: Sequence[str], workers: int, progress: Progress
         from pipeline.reconstruct.executor import FilesExecutor
 
         logs = str(work.root / staging.FOLDER / "logs")
-        shutil.rmtree(
-            logs, ignore_errors=True
-        )  # what an earlier attempt said to be done proves nothing
+        shutil.rmtree(logs, ignore_errors=True)  # nothing that an earlier attempt says is believed
         with marks_for(work.target) as marks, shown(progress, marks, 0, len(names)):
             steps: list[PipelineStep] = [RedoFiles(work, names, marks)]
             workers = min(workers, len(names))
@@ -178,7 +172,7 @@ def _finish(work: Work) -> TakedownResult:
         "files_cut": sum(not note["remade"] for note in notes),
         "certificate": made,
     }
-    staging.stage(work.root).write_text(_TOLD, json.dumps(told))
+    staging.stage(work.root).write_text(staging.RESULT, json.dumps(told))
     target.write_text(manifests.NAME, json.dumps(work.wanted, indent=1, sort_keys=True))
     _say_what_it_is(work)
     result = _result(work)
@@ -188,7 +182,7 @@ def _finish(work: Work) -> TakedownResult:
 
 def _result(work: Work) -> TakedownResult:
     """What was done, as it was noted before the newer manifest was written."""
-    told = staging.stage(work.root).read_json(_TOLD) or {}
+    told = staging.stage(work.root).read_json(staging.RESULT) or {}
     return TakedownResult(corpus=work.target.root, fingerprint=work.wanted["fingerprint"], **told)
 
 

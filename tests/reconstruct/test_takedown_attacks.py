@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datatrove.pipeline.filters import SamplerFilter
-from taken_down import ALL, compiled, everything, same
+from taken_down import ALL, NONE, compiled, everything, same
 
 from pipeline.errors import UnreadableFile, WrongRun
 from pipeline.reconstruct import Options, certificate, engine, run, takedown, takedowns
@@ -151,6 +151,17 @@ def test_a_takedown_looks_when_it_is_alone(corpus: Corpus, monkeypatch: pytest.M
     monkeypatch.setattr(takedowns, "alone_in", late)
     assert takedown(corpus.out, corpus.c).documents_back == 40
     corpus.is_what_a_run_makes(corpus.c)
+
+
+def test_a_failure_behind_the_manifest_is_made_good(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no file changes but what is told of them does."""
+    corpus.run()
+    more = compiled(corpus.world.folder / "p/more.parquet", {"nobody.test": NONE})
+    killed_at(monkeypatch, takedowns, "_say_what_it_is", 1, corpus.out, more)
+    assert takedown(corpus.out, more).files == 0
+    corpus.is_what_a_run_makes(more)
 
 
 def test_an_unfinished_corpus_is_run_first(corpus: Corpus) -> None:

@@ -346,7 +346,8 @@ ADVERSARIAL = {
 
 
 @pytest.mark.parametrize("unit", ADVERSARIAL.values(), ids=ADVERSARIAL)
-def test_memory_is_bounded(bundle: Bundle, unit: str) -> None:
+@pytest.mark.parametrize("pushes", [20, pytest.param(120, marks=pytest.mark.soak)])
+def test_memory_is_bounded(bundle: Bundle, unit: str, pushes: int) -> None:
     """Much of the same, in pieces: what is held stays a few thousand octets."""
     stream = OutputFilter(bundle, FilterPolicy(slow_hashes=50)).stream()
     text = unit * (1 + 400 // len(unit))
@@ -355,7 +356,7 @@ def test_memory_is_bounded(bundle: Bundle, unit: str) -> None:
     tracemalloc.start()
     try:
         begin = tracemalloc.get_traced_memory()[0]
-        for _ in range(60):
+        for _ in range(pushes):
             stream.push(text)
         grown = tracemalloc.get_traced_memory()[0] - begin
     finally:

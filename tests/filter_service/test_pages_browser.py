@@ -136,7 +136,14 @@ CONTEXTS = {
 }
 
 
-@pytest.mark.parametrize("tab", CONTEXTS.values(), ids=CONTEXTS, indirect=True)
+@pytest.mark.parametrize(
+    "tab",
+    [
+        pytest.param(context, id=name, marks=pytest.mark.soak if name == "phone" else ())
+        for name, context in CONTEXTS.items()
+    ],
+    indirect=True,
+)
 def test_axe_finds_nothing_serious(tab: Any, world: Any, paths: dict[str, str]) -> None:
     found = {}
     for name, path in paths.items():

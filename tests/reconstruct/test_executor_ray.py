@@ -149,6 +149,7 @@ def titled(process: psutil.Process, word: str) -> bool:
     return False
 
 
+@pytest.mark.soak
 def test_what_is_wrong_with_the_input_is_one_sentence(
     whole: Any, tmp_path: Path, temporary: Path
 ) -> None:
@@ -193,6 +194,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.soak
 def test_a_named_cluster_is_joined_and_left(whole: Any, tmp_path: Path, temporary: Path) -> None:
     """With a filter that is a function of the caller's script, which no other process can import."""
     key = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}

@@ -100,6 +100,7 @@ def test_jobs_make_what_one_process_makes(whole: Any, cluster: Path, tmp_path: P
     assert not (out / "logs/slurm.json").exists()
 
 
+@pytest.mark.soak
 def test_what_is_wrong_with_the_input_is_told_next_time(
     whole: Any, cluster: Path, tmp_path: Path
 ) -> None:

@@ -112,7 +112,7 @@ def same(whole: Any, found: Path) -> None:
     assert (found / "README.md").exists()
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.soak), 2])
 def test_from_store_to_store(whole: Any, tmp_path: Path, workers: int) -> None:
     out = f"s3://{BUCKET}/whole-{workers}"
     lethe(whole, "run", f"s3://{BUCKET}/source", out, "--workers", workers)
@@ -141,7 +141,7 @@ def test_a_report_on_what_lies_there(whole: Any) -> None:
     assert here == there
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.soak), "2"])
 def test_killed_and_resumed(whole: Any, tmp_path: Path, workers: str) -> None:
     name = f"killed-{workers}"
     line = command(

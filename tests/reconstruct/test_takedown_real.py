@@ -30,16 +30,27 @@ pytestmark = pytest.mark.skipif(
 SITES = 20
 
 
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(1, id="some"), pytest.param(3, id="all", marks=pytest.mark.soak)],
+)
+def files(request: pytest.FixtureRequest) -> int:
+    """How many thirds of the pages."""
+    return int(request.param)
+
+
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages in three files, and sentences in many languages as a fourth."""
+def corpus(files: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages in files, and sentences in many languages as one more."""
     folder = tmp_path_factory.mktemp("real") / "corpus"
     folder.mkdir()
     pages = pq.read_table(DATA / "webdocs.parquet")
-    for number in range(3):
+    for number in range(files):
         part = pages.slice(number * 1300, 1300)
         pq.write_table(part, folder / f"pages-{number}.parquet", row_group_size=701)
-    said = pq.read_table(DATA / "multilingual.parquet", columns=["text", "bcp47"]).slice(0, 4000)
+    said = pq.read_table(DATA / "multilingual.parquet", columns=["text", "bcp47"]).slice(
+        0, 1000 * files
+    )
     rows = range(said.num_rows)
     sentences = pa.table(
         {
@@ -71,7 +82,7 @@ def policy(path: Path, every: int, optouts: list[dict[str, str]]) -> Path:
 def listed(corpus: Path, path: Path, count: int, release: str) -> Path:
     """A bundle of passages that stand in the texts."""
     dice = random.Random(11)
-    texts = pq.read_table(corpus / "pages-1.parquet", columns=["text"])["text"].to_pylist()
+    texts = pq.read_table(corpus / "pages-0.parquet", columns=["text"])["text"].to_pylist()
     entries: list[tuple[IdentifierKind, str]] = []
     while len(entries) < count:
         words = dice.choice(texts).split()
@@ -90,7 +101,7 @@ def differing(one: Path, other: Path) -> list[str]:
     return [name for name in first if first[name] != second[name]]
 
 
-def test_what_is_left_is_what_a_run_makes(corpus: Path, tmp_path: Path) -> None:
+def test_what_is_left_is_what_a_run_makes(corpus: Path, files: int, tmp_path: Path) -> None:
     """Robots.txt files that come and go, sites and passages that are listed, one after the other."""
     common = {"effective": "2025-12-01", "origin": "test", "scope": "domain"}
     hosts = [f"corpus-{n}.example" for n in range(SITES)]
@@ -114,7 +125,7 @@ def test_what_is_left_is_what_a_run_makes(corpus: Path, tmp_path: Path) -> None:
         again = tmp_path / f"again-{number}"
         run("fineweb", corpus, newer, again, bundle=held, options=options)
         assert differing(out, again) == []
-    assert results[0].documents_gone == 100 * SITES
+    assert results[0].documents_gone == 25 * files * SITES
     assert results[0].files == results[0].files_cut == 1
     assert results[1].documents_gone > 0
-    assert results[2].documents_back > 100 * 5
+    assert results[2].documents_back > 25 * files * 5

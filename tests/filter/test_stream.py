@@ -346,7 +346,7 @@ ADVERSARIAL = {
 
 
 @pytest.mark.parametrize("unit", ADVERSARIAL.values(), ids=ADVERSARIAL)
-@pytest.mark.parametrize("pushes", [20, pytest.param(120, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("pushes", [20, pytest.param(60, marks=pytest.mark.soak)])
 def test_memory_is_bounded(bundle: Bundle, unit: str, pushes: int) -> None:
     """Much of the same, in pieces: what is held stays a few thousand octets."""
     stream = OutputFilter(bundle, FilterPolicy(slow_hashes=50)).stream()

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from taken_down import ALL, NONE, PRIVATE, compiled, everything, same
+from taken_down import ALL, MANY, NONE, PRIVATE, compiled, everything, same
 
 from pipeline.errors import UnreadableFile
 from pipeline.reconstruct import takedown
@@ -180,7 +180,7 @@ def any_policies(examples: int) -> Any:
 
 
 test_any_policies = any_policies(15)
-test_many_policies = pytest.mark.soak(any_policies(150))
+test_many_policies = pytest.mark.soak(any_policies(MANY))
 
 
 def test_several_workers(world: Any, hosts: list[str]) -> None:

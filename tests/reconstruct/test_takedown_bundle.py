@@ -21,7 +21,7 @@ from datatrove.data import Document
 from datatrove.pipeline.filters import LambdaFilter
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from taken_down import ALL, compiled, everything, same
+from taken_down import ALL, MANY, compiled, everything, same
 
 from filter.bundle import Bundle
 from filter.errors import BundleError
@@ -121,7 +121,7 @@ def any_bundles(examples: int) -> Any:
 
 
 test_any_bundles = any_bundles(12)
-test_many_bundles = pytest.mark.soak(any_bundles(150))
+test_many_bundles = pytest.mark.soak(any_bundles(MANY))
 
 
 @pytest.fixture

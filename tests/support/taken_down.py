@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -19,6 +20,10 @@ from pipeline.optout.spec import named
 ALL = "User-agent: *\nDisallow: /\n"
 NONE = "User-agent: *\nAllow: /\n"
 PRIVATE = "User-agent: GPTBot\nDisallow: /private/\n"
+
+
+MANY = max(40, round(400 * float(os.environ.get("LETHE_SOAK", "1"))))
+"""Examples of a property in `make soak`."""
 
 
 def compiled(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -93,7 +94,7 @@ def _call(text: str, index: int) -> dict[str, Any]:
     }
 
 
-class Shape:
+class Shape(ABC):
     """What answers of one request look like."""
 
     def __init__(self, model: str, prefix: str, whole: str, part: str) -> None:
@@ -128,15 +129,15 @@ class Shape:
         """The last event, where it was asked for."""
         return {**self._head(self._part), "choices": [], "usage": usage.body()}
 
+    @abstractmethod
     def opening(self, number: int) -> dict[str, Any] | None:
         """The first event of a choice."""
-        raise NotImplementedError
 
-    def _choice(self, number: int, said: ChoiceText) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _choice(self, number: int, said: ChoiceText) -> dict[str, Any]: ...
 
-    def _delta(self, delta: Delta) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _delta(self, delta: Delta) -> dict[str, Any]: ...
 
 
 class Chat(Shape):

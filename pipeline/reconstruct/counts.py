@@ -13,6 +13,8 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.reconstruct.columns import one_array
+
 COLUMNS = (
     *("host", "language", "tokens", "verdict", "signal", "signals"),
     *("agents", "rule", "source", "source_hash", "source_date"),
@@ -226,8 +228,3 @@ def _how_many(condition: pa.ChunkedArray) -> int:
 
 def _plain(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-
-
-def one_array(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """The column as one array."""
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import UnreadableFile
+from filter.errors import InputError
 from pipeline.reconstruct.columns import ROW, Columns, holders, one_array, resolve, strings
 from pipeline.reconstruct.counts import COLUMNS, Counts
 from pipeline.reconstruct.folder import Folder
@@ -60,7 +60,9 @@ def recounted(
     """
     try:
         return _recounted(folder, name, state, recipe, wanted, each)
-    except UnreadableFile as error:
+    except (
+        InputError
+    ) as error:  # of a file, or of columns that the recipe of a damaged manifest wants
         return [str(error)]
     except (pa.ArrowException, OSError, KeyError, ValueError):
         return [f"{LEDGER}/{name} or {DATA}/{name} is damaged: fetch it again, or run again."]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -130,6 +131,18 @@ def test_a_flipped_octet_is_noticed(touched: Path, name: str) -> None:
         assert checked(touched), f"octet {at} of {name}"
         path.write_bytes(content)
     assert checked(touched) == {}
+
+
+@pytest.mark.soak
+def test_each_bit_of_a_manifest_counts(touched: Path) -> None:
+    """None is flipped unnoticed, and none stops the checks with an error of its own."""
+    path = touched / manifests.NAME
+    content = path.read_bytes()
+    every = round(1 / float(os.environ.get("LETHE_SOAK", "1"))) | 1
+    for bit in range(0, 8 * len(content), every):
+        at = bit // 8
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit % 8]) + content[at + 1 :])
+        assert checked(touched), f"bit {bit % 8} of octet {at}"
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -395,6 +408,8 @@ def test_a_changed_text_is_noticed_by_making_it_again(touched: Path, shared_worl
     [
         ("recipe title", "Another", {"provenance"}),
         ("recipe dataset", "x/y", {"manifest", "provenance"}),
+        ("recipe text", "test", {"manifest", "provenance", "rows"}),
+        ("recipe url", ["urd"], {"manifest", "provenance", "rows"}),
         ("options pii", "none", {"manifest", "provenance"}),
         ("policy version", "0123456789abcdef", {"manifest", "provenance"}),
         ("policy as_of", "2020-01-01", {"provenance"}),
@@ -403,7 +418,7 @@ def test_a_changed_text_is_noticed_by_making_it_again(touched: Path, shared_worl
     ],
 )
 def test_a_changed_manifest_is_noticed(
-    touched: Path, path: str, value: str, checks: set[str]
+    touched: Path, path: str, value: Any, checks: set[str]
 ) -> None:
     file = touched / "manifest.json"
     content = json.loads(file.read_text())

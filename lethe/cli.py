@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Annotated
 
@@ -59,3 +60,5 @@ def main() -> None:
         # Whoever read our output has enough; Python would complain once more at exit.
         sys.stdout = None
         sys.exit(0)
+    finally:
+        gc.freeze()  # else Python looks through all that there is once more before it ends

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from filter.errors import MissingExtra
-from lethe.quick import without_pandas
+from lethe.quick import without_pandas, without_threads
 
 _OURS = {"filter", "filter_service", "model_gate", "pipeline", "lethe"}
 
@@ -29,6 +29,7 @@ def extra(name: str) -> Iterator[None]:
 def corpus_extra() -> Iterator[None]:
     """The extra of everything that reads or writes a corpus."""
     with extra("corpus"):
+        without_threads()
         without_pandas()
         yield
 

@@ -11,6 +11,7 @@ import typer
 
 from filter.errors import InputError
 from lethe.console import grouped, progress_bar
+from lethe.quick import without_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,6 +104,7 @@ def scan(
 
     lethe filter scan --bundle filter.safetensors < answer.txt > redacted.txt
     """
+    without_threads()
     from filter import OutputFilter
     from filter.policy import policy as named
 

@@ -1,10 +1,13 @@
-"""Starting quickly."""
+"""Starting quickly, and ending so. Only for processes that are all ours."""
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.abc import MetaPathFinder
 from typing import Any
+
+_THREADS = "OPENBLAS_NUM_THREADS"
 
 
 class _NoPandas(MetaPathFinder):
@@ -17,8 +20,8 @@ def without_pandas() -> None:
     """Let pyarrow do without pandas, which it would load at the first list it is given, if it is installed.
 
     It looks for pandas once in a process and remembers what it found. Loading it takes longer than most
-    commands, none of which has a use for it. Only for a process that is all ours: in one where it was
-    called, pyarrow does not know pandas' objects.
+    commands, none of which has a use for it. In a process where this was called, pyarrow does not know
+    pandas' objects.
     """
     if "pandas" in sys.modules:
         return
@@ -30,3 +33,18 @@ def without_pandas() -> None:
         pa.array([0])
     finally:
         sys.meta_path.remove(finder)
+
+
+def without_threads() -> None:
+    """Load numpy without the threads of its linear algebra, one for each processor.
+
+    They are started when numpy is loaded, and wait for work in a loop: a tenth of a second of CPU time for
+    commands that multiply no matrix. Whoever has set how many there are gets as many; PyTorch has its own.
+    """
+    if "numpy" in sys.modules or _THREADS in os.environ:
+        return
+    os.environ[_THREADS] = "1"
+    try:
+        import numpy as np  # noqa: F401  (for what it does when it is loaded)
+    finally:
+        del os.environ[_THREADS]

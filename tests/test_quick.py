@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +36,56 @@ def test_pandas_stays_out_and_can_be_loaded(first: str, call: str, loaded: bool)
     code = SAID.format(first=first, call=call)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.split() == [str(loaded), "1"], done.stderr
+
+
+has_threads = pytest.mark.skipif(
+    not Path("/proc/self/task").exists() or len(os.sched_getaffinity(0)) < 2,
+    reason="needs /proc and more than one processor",
+)
+THREADS = """
+import os
+from lethe.quick import without_threads
+{call}
+import numpy as np
+print(len(os.listdir("/proc/self/task")) > 1)
+print("OPENBLAS_NUM_THREADS" in os.environ)
+print((np.ones((2, 2)) @ np.ones(2)).sum())
+"""
+
+
+@has_threads
+@pytest.mark.parametrize(
+    ("call", "said", "several"),
+    [("without_threads()", None, False), ("", None, True), ("without_threads()", "2", True)],
+)
+def test_numpy_starts_no_threads(call: str, said: str | None, several: bool) -> None:
+    """Unless somebody has said how many; and nothing stays behind in the environment."""
+    code = THREADS.format(call=call)
+    environment = {k: v for k, v in os.environ.items() if "NUM_THREADS" not in k}
+    if said is not None:
+        environment["OPENBLAS_NUM_THREADS"] = said
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.stdout.split() == [str(several), str(said is not None), "4.0"], done.stderr
+
+
+@has_threads
+def test_commands_start_without_threads() -> None:
+    """Those that read or write a corpus: there are no more than if nobody wanted any of numpy."""
+    code = """
+import os
+from lethe.console import corpus_extra
+with corpus_extra():
+    import pyarrow
+    import numpy
+print(len(os.listdir("/proc/self/task")))
+"""
+    environment = {k: v for k, v in os.environ.items() if "NUM_THREADS" not in k}
+    counts = [
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=one
+        ).stdout
+        for one in (environment, environment | {"OPENBLAS_NUM_THREADS": "1"})
+    ]
+    assert counts[0] == counts[1]

@@ -17,9 +17,8 @@ import pyarrow.compute as pc
 
 from filter.errors import InputError
 from filter.hosts import Host, canonical_host, parents
-from pipeline.optout import policy_file
 from pipeline.optout.hosts import canonical_or_empty, has_port
-from pipeline.optout.policy_file import Header
+from pipeline.optout.policy_file import SCHEMA, Header, PolicyFile
 from pipeline.optout.signals import Signal
 from pipeline.optout.tags import TagIndex, keys_of
 
@@ -59,23 +58,23 @@ class Changed:
         return np.union1d(named, self.tags)
 
 
-def changed(
-    old: str | Path, new: str | Path, read: tuple[Header, pa.Table] | None = None
-) -> Changed:
-    """What differs between the compiled policies at two paths; the newer one may have been ``read`` already.
+def changed(old: str | Path | PolicyFile, new: str | Path | PolicyFile) -> Changed:
+    """What differs between two compiled policies, which are open already or lie at these paths.
+
+    Row groups that are the same in both, octet by octet, are not even decoded.
 
     Raises:
         UnreadableFile: one of them, or its tags, is missing or damaged.
         WrongVersion: one was compiled in another format.
     """
-    other, others = policy_file.read(Path(new)) if read is None else read
-    one, sources = policy_file.read(Path(old))
+    policies = [one if isinstance(one, PolicyFile) else PolicyFile(Path(one)) for one in (old, new)]
+    one, other = (policy.header for policy in policies)
     if one.version == other.version:
         return Changed()
     if one.spec != other.spec or one.agents != other.agents:
         part = "signals and rules" if one.spec != other.spec else "agents"
         return Changed(everything=f"the two policies have different {part}")
-    hosts, domains = _hosts(sources, others, www=bool(one.spec["www"]))
+    hosts, domains = _hosts(*_apart(*policies), www=bool(one.spec["www"]))
     found = Changed(
         hosts=hosts - {""},
         domains=domains - {""},
@@ -83,7 +82,21 @@ def changed(
         documents=_entries(one.documents, other.documents),
         datasets=_entries(one.datasets, other.datasets),
     )
-    return replace(found, tags=_tags(one, other, Path(old), Path(new)))
+    return replace(found, tags=_tags(one, other, *(policy.path for policy in policies)))
+
+
+def _apart(*policies: PolicyFile) -> list[pa.Table]:
+    """The sources of each of two policies, but for those row groups that are the same in both."""
+    octets = [policy.group_octets() for policy in policies]
+    same = {
+        number
+        for number, (one, other) in enumerate(zip(*octets, strict=False))
+        if one[0] == other[0] and one[1].equals(other[1])
+    }
+    return [
+        policy.sources([number for number in range(len(groups)) if number not in same])
+        for policy, groups in zip(policies, octets, strict=True)
+    ]
 
 
 def _entries(
@@ -115,17 +128,29 @@ def _hosts(old: pa.Table, new: pa.Table, *, www: bool) -> tuple[frozenset[str], 
     return frozenset(hosts), frozenset(host_of(name) for name in below)
 
 
-def speaking_for(sources: pa.Table, hosts: frozenset[str]) -> pa.Table:
-    """Those of a policy's sources that may speak for one of these canonical hosts; perhaps some others."""
+def speaking_for(policy: PolicyFile, hosts: frozenset[str]) -> pa.Table:
+    """Those of a policy's sources that may speak for one of these canonical hosts; perhaps some others.
+
+    Raises:
+        UnreadableFile: it is damaged.
+    """
     names: set[str] = {name for host in hosts for name in parents(Host(host))}
     names |= {f"www.{name}" for name in names} | {name.removeprefix("www.") for name in names}
-    held = _joined(sources["hosts"])
+    held = _joined(policy.sources(columns=["hosts"])["hosts"])
     flat = held.flatten().field(0)
     meant = pc.or_(
         pc.is_in(flat, value_set=pa.array(sorted(names), pa.string())),
         pc.invert(pc.match_substring_regex(flat, _PLAIN)),
     )
-    return sources.take(pc.unique(pc.list_parent_indices(held).filter(meant)))
+    rows = np.unique(pc.list_parent_indices(held).filter(meant).to_numpy(zero_copy_only=False))
+    ends = np.cumsum(policy.group_rows(), dtype=np.int64)
+    begins = ends - policy.group_rows()
+    of_row = np.searchsorted(ends, rows, "right")
+    found = [SCHEMA.empty_table()]
+    for group in np.unique(of_row).tolist():  # one after the other, in the same memory
+        inside = rows[of_row == group] - begins[group]
+        found.append(policy.sources([group]).take(pa.array(inside)))
+    return pa.concat_tables(found)
 
 
 def host_of(name: str) -> str:

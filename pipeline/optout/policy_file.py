@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from pipeline.errors import UnreadableFile, WrongVersion
 
 FORMAT = 1
 _KEY = b"lethe.optout.policy"
+_GROUP = 1 << 13
+"""Sources in a row group. Larger ones are read at half the speed, because they outgrow the caches."""
 _SAYS_NOTHING = frozenset({"version", "counts", "as_of", "agent_set"})
 """Fields of the header by which no verdict changes."""
 
@@ -90,8 +94,76 @@ def write(path: Path, header: Header, sources: pa.Table) -> Header:
     text = json.dumps({"format": FORMAT, **_plain(header)}, sort_keys=True, ensure_ascii=False)
     table = sources.replace_schema_metadata({_KEY: text.encode()})
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=1 << 15)
+        pq.write_table(table, temporary, compression="zstd", row_group_size=_GROUP)
     return header
+
+
+class PolicyFile:
+    """A compiled policy, of which only what is asked for is read."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the policy at ``path``.
+
+        Raises:
+            UnreadableFile: missing, cut off, or not a policy.
+            WrongVersion: written in another format.
+        """
+        self.path = path
+        with self._readable():
+            # Not read_table: that loads pyarrow's dataset module, which takes longer than the policy.
+            self._file = pq.ParquetFile(path, memory_map=True)
+        schema = self._file.schema_arrow
+        self.header = header_of(schema.metadata or {}, path)
+        if not schema.equals(SCHEMA):
+            raise _of_another_version(path)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return PolicyFile, (self.path,)
+
+    def sources(
+        self, groups: Sequence[int] | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Its sources in their order: of some row groups, or of all; some columns, or all.
+
+        Raises:
+            UnreadableFile: damaged.
+        """
+        with self._readable():
+            if groups is None:
+                return self._file.read(columns, use_threads=False)
+            return self._file.read_row_groups(groups, columns, use_threads=False)
+
+    def group_rows(self) -> list[int]:
+        """How many sources each row group has."""
+        metadata = self._file.metadata
+        return [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+
+    def group_octets(self) -> list[tuple[object, pa.Buffer]]:
+        """What each row group consists of: how it is written, and its octets, which are mapped.
+
+        Raises:
+            UnreadableFile: cut off.
+        """
+        metadata = self._file.metadata
+        found: list[tuple[object, pa.Buffer]] = []
+        with self._readable(), pa.memory_map(str(self.path)) as octets:
+            for number in range(metadata.num_row_groups):
+                group = metadata.row_group(number)
+                columns = [group.column(n) for n in range(group.num_columns)]
+                parts = tuple((c.compression, c.total_compressed_size) for c in columns)
+                octets.seek(columns[0].dictionary_page_offset or columns[0].data_page_offset)
+                content = octets.read_buffer(sum(size for _, size in parts))
+                found.append(((group.num_rows, parts), content))
+        return found
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise _missing(self.path) from None
+        except (pa.ArrowInvalid, OSError):
+            raise _cut_off(self.path) from None
 
 
 def read(path: Path) -> tuple[Header, pa.Table]:
@@ -101,18 +173,8 @@ def read(path: Path) -> tuple[Header, pa.Table]:
         UnreadableFile: missing, truncated, or not a policy.
         WrongVersion: written in another format.
     """
-    try:
-        # Not read_table: that loads pyarrow's dataset module, which takes longer than the policy.
-        with pq.ParquetFile(path, memory_map=True) as file:
-            table = file.read(use_threads=False)
-    except FileNotFoundError:
-        raise _missing(path) from None
-    except (pa.ArrowInvalid, OSError):
-        raise _cut_off(path) from None
-    header = header_of(table.schema.metadata or {}, path)
-    if not table.schema.equals(SCHEMA):
-        raise _of_another_version(path)
-    return header, table
+    policy = PolicyFile(path)
+    return policy.header, policy.sources()
 
 
 def read_header(path: Path) -> Header:
@@ -122,13 +184,7 @@ def read_header(path: Path) -> Header:
         UnreadableFile: missing, truncated, or not a policy.
         WrongVersion: written in another format.
     """
-    try:
-        metadata = pq.read_schema(path, memory_map=True).metadata
-    except FileNotFoundError:
-        raise _missing(path) from None
-    except (pa.ArrowInvalid, OSError):
-        raise _cut_off(path) from None
-    return header_of(metadata or {}, path)
+    return PolicyFile(path).header
 
 
 def header_of(metadata: dict[bytes, bytes], path: Path) -> Header:

@@ -7,12 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from pipeline.errors import UnreadableFile, WrongRun
-from pipeline.optout import policy_file
 from pipeline.optout.difference import Changed, changed
-from pipeline.optout.policy_file import Header
+from pipeline.optout.policy_file import Header, PolicyFile
 from pipeline.optout.tags import TagIndex
 from pipeline.reconstruct import manifest as manifests
 from pipeline.reconstruct import policies
@@ -47,7 +44,7 @@ def prepared(
     held = manifest_of(target)
     recipe, options = recipe_of(held), _options(held, heads)
     path = _policy(root, held, policy)
-    header, sources = policy_file.read(path)
+    file = PolicyFile(path)
     listed = _bundle(recipe, options, bundle)
     return Work(
         target=target,
@@ -55,17 +52,15 @@ def prepared(
         recipe=recipe,
         options=options,
         newer=Newer(
-            path=path,
-            header=header,
-            sources=sources,
-            changed=_difference(root, held, path, (header, sources)),
+            file=file,
+            changed=_difference(root, held, file),
             hosts=frozenset(),
             dataset=recipe.dataset,
         ),
         listed=listed,
         files=[InputFile(**one) for one in held["input"]["files"]],
         held=held,
-        wanted=_wanted(held, header, listed),
+        wanted=_wanted(held, file.header, listed),
         source=_source(source, held),
         steps=steps,
     )
@@ -131,8 +126,8 @@ def _policy(root: Path, held: dict[str, Any], given: str | Path | None) -> Path:
     """The policy that is to hold: what was given, or what the corpus has."""
     if given is not None:
         return Path(given).resolve()
-    header = _kept(root, held)
-    if header is None or header.tags:
+    file = _kept(root, held)
+    if file is None or file.header.tags:
         raise WrongRun(
             f"The policy of {root} is not kept with it, or not its compliance tags: give it, or a newer "
             "one, with --policy."
@@ -140,27 +135,27 @@ def _policy(root: Path, held: dict[str, Any], given: str | Path | None) -> Path:
     return root / policies.NAME
 
 
-def _kept(root: Path, held: dict[str, Any]) -> Header | None:
-    """The header of the policy that is kept with the corpus, if it is the one that decided."""
+def _kept(root: Path, held: dict[str, Any]) -> PolicyFile | None:
+    """The policy that is kept with the corpus, if it is the one that decided."""
     try:
-        header = policy_file.read_header(root / policies.NAME)
+        file = PolicyFile(root / policies.NAME)
     except UnreadableFile:
         return None
-    return header if header.version == held["policy"]["version"] else None
+    return file if file.header.version == held["policy"]["version"] else None
 
 
-def _difference(
-    root: Path, held: dict[str, Any], path: Path, read: tuple[Header, pa.Table]
-) -> Changed:
+def _difference(root: Path, held: dict[str, Any], newer: PolicyFile) -> Changed:
     """What the newer policy treats in another way; anything, where the older one is not there to compare."""
-    if read[0].version == held["policy"]["version"]:
+    header = newer.header
+    if header.version == held["policy"]["version"]:
         return Changed()
-    if _kept(root, held) is None:
+    older = _kept(root, held)
+    if older is None:
         return Changed(everything="the policy of the corpus is not kept with it")
-    if read[0].tags:  # they must be there, even if the older ones are not
-        TagIndex(path.with_name(read[0].tags["file"]), read[0].tags)
+    if header.tags:  # they must be there, even if the older ones are not
+        TagIndex(newer.path.with_name(header.tags["file"]), header.tags)
     try:
-        return changed(root / policies.NAME, path, read)
+        return changed(older, newer)
     except UnreadableFile:
         return Changed(everything="the tags of the older policy are not kept with the corpus")
 

@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import UnreadableFile
 from pipeline.optout.difference import Changed
 from pipeline.optout.tags import keys_of
+from pipeline.parquet.codec import one_array
 from pipeline.reconstruct.folder import Folder
 
 HOSTS, IDS = "index/hosts.parquet", "index/ids.parquet"
@@ -86,10 +87,11 @@ def found(folder: Folder, changed: Changed, names: Sequence[str]) -> Found:
         under = sorted({*under, *_prefixes(low).intersection(parents)})
         if not (themselves or under):
             continue
-        mask = pc.is_in(group["key"], value_set=pa.array(themselves, pa.string()))
-        mask = pc.or_(mask, pa.array(_begin_with(group["key"], under)))
-        hosts.update(pc.unique(group["host"].filter(mask)).to_pylist())
-        files.update(pc.unique(group["file"].filter(mask)).to_pylist())
+        bounds = [(key, key + "\0") for key in themselves]
+        bounds += [(key, key[:-1] + _AFTER_DOT) for key in under]
+        rows = _rows_between(group["key"], bounds)
+        hosts.update(key[::-1] for key in pc.unique(group["key"].take(rows)).to_pylist())
+        files.update(pc.unique(group["file"].take(rows)).to_pylist())
     wanted = changed.document_keys()
     for group, low, high in _groups(folder, IDS) if len(wanted) else ():
         part = wanted[np.searchsorted(wanted, low) : np.searchsorted(wanted, high, "right")]
@@ -143,18 +145,26 @@ def _prefixes(key: str) -> set[str]:
     return {key[: at + 1] for at, letter in enumerate(key) if letter == "."}
 
 
-def _begin_with(keys: pa.ChunkedArray, prefixes: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Which of the sorted ``keys`` begin with one of the ``prefixes``, each of which ends in a dot."""
-    sorted_keys = np.array([key.encode() for key in keys.to_pylist()], np.bytes_)
-    bounds = [
-        np.searchsorted(sorted_keys, np.array([key.encode() for key in part], np.bytes_))
-        for part in (prefixes, [key[:-1] + _AFTER_DOT for key in prefixes])
-    ]
-    steps = np.zeros(len(sorted_keys) + 1, np.int64)
-    for bound, step in zip(bounds, (1, -1), strict=True):
-        np.add.at(steps, bound, step)
-    inside: npt.NDArray[np.bool_] = np.cumsum(steps[:-1]) > 0
-    return inside
+def _rows_between(keys: pa.ChunkedArray, bounds: Sequence[tuple[str, str]]) -> pa.Array:
+    """The rows, ascending, whose sorted keys are at least the first of some bounds and less than the second."""
+    ordered = one_array(keys)
+    begins, ends = (_positions(ordered, column) for column in zip(*bounds, strict=True))
+    steps = np.zeros(len(ordered) + 1, np.int64)
+    np.add.at(steps, begins, 1)
+    np.add.at(steps, ends, -1)
+    return pa.array(np.flatnonzero(np.cumsum(steps[:-1])))
+
+
+def _positions(ordered: pa.Array, wanted: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Where each of the strings would be put into the sorted ones, before those that are equal to it."""
+    values = pa.array(wanted, pa.string())
+    low, high = np.zeros(len(values), np.int64), np.full(len(values), len(ordered))
+    while (open_ := low < high).any():
+        middle = (low + high) // 2
+        found = ordered.take(pa.array(np.minimum(middle, len(ordered) - 1)))
+        less = pc.less(found, values).to_numpy(zero_copy_only=False)
+        low, high = np.where(open_ & less, middle + 1, low), np.where(open_ & ~less, middle, high)
+    return low
 
 
 class _Group:
@@ -166,7 +176,9 @@ class _Group:
 
     def __getitem__(self, column: str) -> pa.ChunkedArray:
         if self._table is None:
-            self._table = self._parquet.read_row_group(self._number, use_threads=False)
+            self._table = self._parquet.read_row_group(
+                self._number, ["key", "file"], use_threads=False
+            )
         return self._table[column]
 
 

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.optout import policy_file
 from pipeline.optout.difference import Changed, speaking_for
 from pipeline.optout.page import PAGE_COLUMNS, PAGE_SIGNALS
 from pipeline.optout.policy import OptOutPolicy
-from pipeline.optout.policy_file import Header
+from pipeline.optout.policy_file import PolicyFile
 from pipeline.optout.ready import from_sources
 from pipeline.optout.tags import keys_of
 from pipeline.parquet.codec import one_array
@@ -41,9 +39,7 @@ class Newer:
     It travels to other processes as a path.
     """
 
-    path: Path
-    header: Header
-    sources: pa.Table
+    file: PolicyFile
     changed: Changed
     hosts: frozenset[str]
     """Sites of the corpus that ``changed`` names."""
@@ -53,18 +49,19 @@ class Newer:
     def policy(self) -> OptOutPolicy:
         """It decides about the documents that ``changed`` names, but about no others."""
         changed = self.changed
-        others = changed.everything or changed.nowhere or changed.datasets
-        sources = self.sources
-        if not others and not len(changed.document_keys()):
-            sources = speaking_for(sources, self.hosts)
-        return OptOutPolicy(self.path, from_sources(self.header, sources))
+        if (
+            changed.everything
+            or changed.nowhere
+            or changed.datasets
+            or len(changed.document_keys())
+        ):
+            sources = self.file.sources()
+        else:
+            sources = speaking_for(self.file, self.hosts)
+        return OptOutPolicy(self.file.path, from_sources(self.file.header, sources))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _read_again, (self.path, self.changed, self.hosts, self.dataset)
-
-
-def _read_again(path: Path, changed: Changed, hosts: frozenset[str], dataset: str) -> Newer:
-    return Newer(path, *policy_file.read(path), changed, hosts, dataset)
+        return Newer, (self.file, self.changed, self.hosts, self.dataset)
 
 
 @dataclass(slots=True)

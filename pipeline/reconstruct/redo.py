@@ -156,7 +156,7 @@ def _texts(
 def _reads_pages(work: Work, name: str) -> bool:
     """Whether pages say something that the newer policy listens to and the older one may not have heard."""
     newer = work.newer
-    listens = PAGE_SIGNALS & {Signal(name) for name in newer.header.spec["signals"]}
+    listens = PAGE_SIGNALS & {Signal(name) for name in newer.file.header.spec["signals"]}
     if not (newer.changed.everything and listens):
         return False
     with work.target.parquet(f"{DATA}/{name}") as parquet:
@@ -211,7 +211,7 @@ def _from_input(work: Work, name: str) -> None:
 
     remake(
         work.recipe,
-        OptOutPolicy.opened_once(work.newer.path),
+        OptOutPolicy.opened_once(work.newer.file.path),
         work.options,
         work.wanted,
         work.source,

@@ -193,6 +193,6 @@ def _say_what_it_is(work: Work) -> None:
 
     target = work.target
     target.write_text("README.md", card(target.root))
-    policies.keep(target, work.newer.path)
-    digests = provenance.policy_digests(work.newer.path, work.newer.header)
+    policies.keep(target, work.newer.file.path)
+    digests = provenance.policy_digests(work.newer.file.path, work.newer.file.header)
     provenance.write(target, digests)

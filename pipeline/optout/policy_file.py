@@ -24,7 +24,7 @@ from pipeline.errors import UnreadableFile, WrongVersion
 
 FORMAT = 1
 _KEY = b"lethe.optout.policy"
-_GROUP = 1 << 13
+GROUP = 1 << 13
 """Sources in a row group. Larger ones are read at half the speed, because they outgrow the caches."""
 _SAYS_NOTHING = frozenset({"version", "counts", "as_of", "agent_set"})
 """Fields of the header by which no verdict changes."""
@@ -94,7 +94,7 @@ def write(path: Path, header: Header, sources: pa.Table) -> Header:
     text = json.dumps({"format": FORMAT, **_plain(header)}, sort_keys=True, ensure_ascii=False)
     table = sources.replace_schema_metadata({_KEY: text.encode()})
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=_GROUP)
+        pq.write_table(table, temporary, compression="zstd", row_group_size=GROUP)
     return header
 
 

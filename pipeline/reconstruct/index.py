@@ -31,7 +31,7 @@ from pipeline.reconstruct.folder import Folder
 
 HOSTS, IDS = "index/hosts.parquet", "index/ids.parquet"
 _LEDGER = "ledger"
-_ROWS = 1 << 16
+ROWS = 1 << 16
 _FILE = pa.dictionary(pa.int32(), pa.string())
 _AFTER_DOT = chr(ord(".") + 1)
 
@@ -131,7 +131,7 @@ def _owners(names: Sequence[str], parts: Sequence[Any]) -> pa.ChunkedArray:
 def _write(folder: Folder, name: str, table: pa.Table) -> None:
     with folder.writing(name) as temporary:
         pq.write_table(
-            table, temporary, compression="zstd", row_group_size=_ROWS, write_statistics=["key"]
+            table, temporary, compression="zstd", row_group_size=ROWS, write_statistics=["key"]
         )
 
 

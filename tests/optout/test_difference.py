@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,12 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filter.hosts import parents
+from filter.hosts import canonical_host, parents
 from pipeline.errors import UnreadableFile
+from pipeline.optout import policy_file
 from pipeline.optout.agents import resolve
 from pipeline.optout.compile import PolicyCompiler
-from pipeline.optout.difference import Changed, changed
+from pipeline.optout.difference import Changed, changed, host_of, speaking_for
 from pipeline.optout.policy import OptOutPolicy
+from pipeline.optout.policy_file import PolicyFile
 from pipeline.optout.spec import named
 from pipeline.optout.tags import keys_of
 from pipeline.optout.verdicts import KEEP
@@ -31,6 +33,14 @@ PRIVATE = "User-agent: GPTBot\nDisallow: /private\n"
 HOSTS = ["a.example.org", "b.test", "www.a.example.org", "b.test:8080", "example.org", "münze.test"]
 IDS = ["d-1", "d-2", "<urn:uuid:0c1d2e3f-0000-4000-8000-123456789abc>"]
 AGENTS = ("GPTBot", "CCBot")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_groups() -> Iterator[None]:
+    """Row groups of two sources: policies of a few sites have several."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(policy_file, "GROUP", 2)
+        yield
 
 
 def build(
@@ -222,3 +232,45 @@ def test_nobody_else_is_treated_otherwise(one: Any, other: Any, kind: str) -> No
                 host in found.hosts or any(p in found.domains for p in [host, *parents(host)])
             )
             assert by_id or by_host, (urls[row].as_py(), document, reasons)
+
+
+def test_row_groups_that_are_the_same_are_not_decoded(tmp_path: Path) -> None:
+    """What is in them may be anything, as long as it is the same."""
+    sites = {f"{n}.test": f"User-agent: *\nDisallow: /{n}\n" for n in range(6)}
+    listed = [{"scope": "domain", "value": "x.test"}]
+    one = build(tmp_path / "1.parquet", sites, listed[:0])
+    other = build(tmp_path / "2.parquet", sites, listed)
+    assert changed(one, other).hosts == {"x.test"}
+    metadata = pq.ParquetFile(one).metadata
+    assert metadata.num_row_groups == 3
+    for path in (one, other):
+        content = bytearray(path.read_bytes())
+        for n in range(metadata.num_row_groups):
+            column = metadata.row_group(n).column(2)
+            first = column.dictionary_page_offset or column.data_page_offset
+            content[first : first + column.total_compressed_size] = (
+                b"x" * column.total_compressed_size
+            )
+        path.write_bytes(content)
+    assert changed(one, other).hosts == {"x.test"}
+    with pytest.raises(UnreadableFile):
+        PolicyFile(one).sources()
+    content[first] = ord("y")
+    other.write_bytes(content)
+    with pytest.raises(UnreadableFile):
+        changed(one, other)
+
+
+@settings(max_examples=60, deadline=None)
+@given(policies, st.sets(st.sampled_from([*HOSTS, "c.b.test", "x.a.example.org"])))
+def test_all_who_speak_for_a_host_are_found(one: Any, wanted: set[str]) -> None:
+    with TemporaryDirectory() as folder:
+        policy = PolicyFile(build(Path(folder) / "p.parquet", *one))
+        hosts = frozenset(canonical_host(name.rpartition(":")[0] or name) for name in wanted)
+        found = speaking_for(policy, hosts).to_pylist()
+        rest = iter(policy.sources().to_pylist())
+        assert all(any(source == other for other in rest) for source in found), "in their order"
+        for source in policy.sources().to_pylist():
+            names = {host_of(held["host"]) for held in source["hosts"]}
+            if any(names & {host, *parents(host)} for host in hosts):
+                assert source in found

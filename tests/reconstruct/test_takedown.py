@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +24,19 @@ from hypothesis import strategies as st
 from taken_down import ALL, MANY, NONE, PRIVATE, compiled, everything, same
 
 from pipeline.errors import UnreadableFile
-from pipeline.reconstruct import takedown
+from pipeline.optout import policy_file
+from pipeline.optout.difference import Changed
+from pipeline.reconstruct import index, takedown
+from pipeline.reconstruct.folder import Folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_groups() -> Iterator[None]:
+    """Row groups of a few rows: small policies and the index of a small corpus have several."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(policy_file, "GROUP", 2)
+        patched.setattr(index, "ROWS", 3)
+        yield
 
 
 @pytest.fixture
@@ -346,3 +359,39 @@ def test_killed_behind_the_manifest(world: Any, hosts: list[str]) -> None:
     assert takedown(out, new) == done
     same(world, source, new, out)
     assert (made / "certificate.json").read_bytes() == told
+
+
+names = st.text("ab.-z0", min_size=1, max_size=4)  # canonical hosts are ASCII
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.lists(names, max_size=12), min_size=1, max_size=3), st.sets(names), st.sets(names)
+)
+def test_the_index_finds_what_a_look_at_everything_finds(
+    files: list[list[str]], hosts: set[str], domains: set[str]
+) -> None:
+    with TemporaryDirectory() as place:
+        folder = Folder(place)
+        for n, content in enumerate(files):
+            (Path(place) / "ledger").mkdir(exist_ok=True)
+            table = {
+                "host": pa.array(content, pa.string()),
+                "id": pa.nulls(len(content), pa.string()),
+            }
+            pq.write_table(pa.table(table), Path(place) / f"ledger/{n}")
+        found = index.found(
+            folder,
+            Changed(frozenset(hosts), frozenset(domains)),
+            [str(n) for n in range(len(files))],
+        )
+        meant = [
+            {
+                host
+                for host in content
+                if host in hosts | domains or any(host.endswith("." + above) for above in domains)
+            }
+            for content in files
+        ]
+        assert found.hosts == set().union(*meant)
+        assert found.files == [str(n) for n, some in enumerate(meant) if some]

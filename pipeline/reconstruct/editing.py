@@ -26,7 +26,7 @@ from pipeline.parquet.thrift import Malformed
 from pipeline.reconstruct.chunk import CHUNK_ROWS
 from pipeline.reconstruct.dictionaries import compacted
 from pipeline.reconstruct.ledger import LedgerLayout
-from pipeline.reconstruct.pii.scrub import markers_in
+from pipeline.reconstruct.pii.markers import markers_in
 
 _AT_ONCE = 8
 """Row groups that are edited together."""

@@ -19,7 +19,7 @@ from pipeline.reconstruct.executor_slurm import Slurm
 from pipeline.reconstruct.folder import Folder, InputFile, inputs
 from pipeline.reconstruct.lock import alone_in
 from pipeline.reconstruct.manifest import Options
-from pipeline.reconstruct.pii import MODES
+from pipeline.reconstruct.pii.modes import MODES
 from pipeline.reconstruct.progress import Progress
 from pipeline.reconstruct.recipes import Recipe
 from pipeline.reconstruct.recipes import recipe as named_recipe

@@ -20,7 +20,8 @@ from pipeline.parquet.parts import Parts
 from pipeline.parquet.thrift import Malformed
 from pipeline.reconstruct.chunk import Chunk
 from pipeline.reconstruct.folder import Folder, InputFile
-from pipeline.reconstruct.pii import MODES, Scrubber
+from pipeline.reconstruct.pii.modes import MODES
+from pipeline.reconstruct.pii.scrub import Scrubber
 from pipeline.reconstruct.recipes import Recipe
 from pipeline.reconstruct.steps.read import ReadChunks
 from pipeline.reconstruct.steps.scrub import plain_texts, scrubbed

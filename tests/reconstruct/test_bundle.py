@@ -30,10 +30,11 @@ from filter.policy import FilterPolicy
 from pipeline.errors import WrongRun
 from pipeline.reconstruct.engine import run
 from pipeline.reconstruct.manifest import Options
-from pipeline.reconstruct.pii import MODES, Scrubber
 from pipeline.reconstruct.pii import listed as module
 from pipeline.reconstruct.pii.listed import ListedPhrases
-from pipeline.reconstruct.pii.modes import MARKERS
+from pipeline.reconstruct.pii.markers import MARKERS
+from pipeline.reconstruct.pii.modes import MODES
+from pipeline.reconstruct.pii.scrub import Scrubber
 from pipeline.reconstruct.pii.turns import scrub_in_turns
 from pipeline.reconstruct.report import report
 

@@ -13,7 +13,8 @@ import pytest
 from pipeline.optout.policy import OptOutPolicy
 from pipeline.reconstruct.chunk import CHUNK_ROWS
 from pipeline.reconstruct.ledger import SCHEMA as LEDGER
-from pipeline.reconstruct.pii import MODES, Scrubber
+from pipeline.reconstruct.pii.modes import MODES
+from pipeline.reconstruct.pii.scrub import Scrubber
 
 FILES = {"a.parquet": 5000, "b/c.parquet": 300, "b/empty.parquet": 0, "one.parquet": 1}
 

@@ -24,9 +24,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filter.identifiers import IdentifierKind
-from pipeline.reconstruct.pii import MODES, Scrubber
 from pipeline.reconstruct.pii.apertus import find
-from pipeline.reconstruct.pii.scrub import with_markers
+from pipeline.reconstruct.pii.modes import MODES
+from pipeline.reconstruct.pii.scrub import Scrubber, with_markers
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 FORMATTER = PIIFormatter(only_remove_public_ips=False)

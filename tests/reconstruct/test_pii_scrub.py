@@ -14,10 +14,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.reconstruct.pii import MODES, Scrubber
-from pipeline.reconstruct.pii.modes import MARKERS
+from pipeline.reconstruct.pii.markers import MARKERS
+from pipeline.reconstruct.pii.modes import MODES
 from pipeline.reconstruct.pii.prefilter import Prefilter, hyperscan
-from pipeline.reconstruct.pii.scrub import with_markers
+from pipeline.reconstruct.pii.scrub import Scrubber, with_markers
 
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
 SCRUBBERS = {

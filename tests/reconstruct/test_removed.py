@@ -15,7 +15,8 @@ from pipeline.optout.agents import resolve
 from pipeline.optout.compile import PolicyCompiler
 from pipeline.optout.spec import named
 from pipeline.reconstruct import Options, run
-from pipeline.reconstruct.pii import MODES, Scrubber
+from pipeline.reconstruct.pii.modes import MODES
+from pipeline.reconstruct.pii.scrub import Scrubber
 
 
 def test_a_removed_file_that_was_deleted_is_made_again(tmp_path: Path) -> None:

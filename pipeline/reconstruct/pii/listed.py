@@ -8,7 +8,6 @@ people who asked to be forgotten.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import replace
@@ -32,7 +31,7 @@ from filter.policy import FilterPolicy
 from filter.questions import Asker
 from filter.reading import read
 from pipeline.errors import WrongRun
-from pipeline.reconstruct.pii.modes import MARKERS
+from pipeline.reconstruct.pii.markers import MARKER
 from pipeline.reconstruct.pii.scrub import Scrubbed, texts_of, with_markers, with_texts
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 LISTED = IdentifierKind.EMAIL
 """Whose marker and count a listed phrase gets: of the tokenizer's markers the one that is met most."""
-_MARKER = re.compile("|".join(map(re.escape, MARKERS.values())))
 _GAP = "\n" * 13 + "x" + "\n" * 13
 """No phrase has so many separators between two letters, so none reaches across; and an @ before the
 letter says nothing of what stands behind it."""
@@ -191,7 +189,7 @@ class _Unmasked:
     def __init__(self, text: str) -> None:
         self._gaps: list[int] = []
         self._shifts = [0]
-        for match in _MARKER.finditer(text) if "-pii>" in text else ():
+        for match in MARKER.finditer(text) if "-pii>" in text else ():
             self._gaps.append(match.start() - self._shifts[-1])
             self._shifts.append(self._shifts[-1] + len(match.group()) - len(_GAP))
 
@@ -202,7 +200,7 @@ class _Unmasked:
 
 def _masked(text: str) -> str:
     """``text`` with a gap for each marker, so that no phrase is found in one or across it."""
-    return _MARKER.sub(_GAP, text) if "-pii>" in text else text
+    return MARKER.sub(_GAP, text) if "-pii>" in text else text
 
 
 def _runs(column: pa.Array) -> Iterator[tuple[int, list[str]]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from filter.identifiers import IdentifierKind, Span
 from filter.recognisers import RECOGNISERS, find_all
 from pipeline.reconstruct.pii import apertus
+from pipeline.reconstruct.pii.markers import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,8 @@ def _strict(text: str, kinds: frozenset[IdentifierKind]) -> list[Span]:
     return list(find_all(text, kinds))
 
 
-_STRICT = tuple(map(IdentifierKind, ("email", "iban", "ahv", "ip", "phone")))
-"""One by one, so that a recogniser more does not change what comes out of a run."""
-
 MODES = {
-    "strict": PiiMode("strict", {k: RECOGNISERS[k].TRIGGER for k in _STRICT}, True, _strict),
+    "strict": PiiMode("strict", {k: RECOGNISERS[k].TRIGGER for k in KINDS}, True, _strict),
     "apertus": PiiMode("apertus", apertus.TRIGGERS, False, apertus.find),
 }
 """``none`` is the absence of a mode, not one of them."""
-
-MARKERS = {kind: f"<{kind}-pii>" for kind in _STRICT}
-"""Markers compatible with the special tokens of Apertus (``<email-pii>``, ``<ip-pii>``, ``<iban-pii>``)."""

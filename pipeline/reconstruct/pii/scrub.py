@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ import pyarrow.compute as pc
 
 from filter.identifiers import IdentifierKind, Span
 from pipeline.errors import UnreadableFile
-from pipeline.reconstruct.pii.modes import MARKERS, PiiMode
+from pipeline.reconstruct.pii.markers import MARKERS
+from pipeline.reconstruct.pii.modes import PiiMode
 from pipeline.reconstruct.pii.prefilter import Prefilter
 
 
@@ -31,25 +31,6 @@ class Scrubbed:
     def documents(self) -> int:
         """How many they are."""
         return len(self.rows)
-
-
-_MARKER = re.compile("|".join(map(re.escape, MARKERS.values())))
-_KIND_OF = {marker: str(kind) for kind, marker in MARKERS.items()}
-
-
-def markers_in(column: pa.Array) -> tuple[Counter[str], int]:
-    """How many markers of each kind stand in texts, and in how many texts: whoever put them there.
-
-    So it can be counted again at any time, and what goes with a text can be taken off.
-    """
-    found: Counter[str] = Counter()
-    documents = 0
-    marked = pc.fill_null(pc.match_substring_regex(column, "-pii>"), False)
-    for text in column.filter(marked).to_pylist():
-        if markers := _MARKER.findall(text):
-            found.update(_KIND_OF[marker] for marker in markers)
-            documents += 1
-    return found, documents
 
 
 _PASSES = 10

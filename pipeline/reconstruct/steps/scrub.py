@@ -11,8 +11,9 @@ from datatrove.pipeline.base import PipelineStep
 
 from pipeline.reconstruct.chunk import Chunk
 from pipeline.reconstruct.columns import one_array
-from pipeline.reconstruct.pii import MODES, Scrubbed, Scrubber
-from pipeline.reconstruct.pii.scrub import markers_in
+from pipeline.reconstruct.pii.markers import markers_in
+from pipeline.reconstruct.pii.modes import MODES
+from pipeline.reconstruct.pii.scrub import Scrubbed, Scrubber
 from pipeline.reconstruct.pii.turns import scrub_in_turns
 
 if TYPE_CHECKING:

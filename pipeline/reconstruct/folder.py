@@ -1,4 +1,4 @@
-"""Folders of Parquet files, local or remote, through fsspec."""
+"""Folders of Parquet files: local ones, and through fsspec remote ones."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.atomic import replacing
 from pipeline.errors import UnreadableFile
+from pipeline.reconstruct.local_files import LocalFiles, is_local, local_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,7 @@ class Folder:
         Raises:
             UnreadableFile: no such protocol, or its package is not installed.
         """
-        try:
-            self._fs, path = fsspec.core.url_to_fs(root)
-        except (ImportError, ValueError):
-            raise UnreadableFile(
-                f"{root} cannot be opened: use a local path, hf://datasets/..., s3://... or install "
-                "the fsspec package of that protocol."
-            ) from None
+        self._fs, path = _opened(root)
         self.root = root
         self._path = str(path).rstrip("/")
         self.local = Path(self._path or "/") if "file" in _protocols(self._fs) else None
@@ -232,6 +226,22 @@ class Folder:
         return InputFile(name, rows, size, hashlib.sha256(tail).hexdigest())
 
 
+def _opened(root: str) -> tuple[Any, str]:
+    """The file system that knows ``root``, and its path there."""
+    if is_local(root):
+        return LocalFiles(), local_path(root)
+    import fsspec
+
+    try:
+        found: tuple[Any, str] = fsspec.core.url_to_fs(root)
+    except (ImportError, ValueError):
+        raise UnreadableFile(
+            f"{root} cannot be opened: use a local path, hf://datasets/..., s3://... or install "
+            "the fsspec package of that protocol."
+        ) from None
+    return found
+
+
 def _reopened(where: str, root: str) -> Folder:
     folder = Folder(where)
     folder.root = root
@@ -291,5 +301,5 @@ def _unreadable(name: str, error: Exception) -> UnreadableFile:
     return UnreadableFile(f"{name} is not a Parquet file or is cut off: fetch it again.")
 
 
-def _protocols(fs: fsspec.AbstractFileSystem) -> tuple[str, ...]:
+def _protocols(fs: Any) -> tuple[str, ...]:
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +19,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from pipeline.atomic import remove_leftovers, replacing
 from pipeline.errors import UnreadableFile, WrongRun
 from pipeline.reconstruct.folder import Folder, hidden, inputs
+from pipeline.reconstruct.local_files import LocalFiles, local_path
 
 
 class Bucket(fsspec.AbstractFileSystem):
@@ -218,6 +221,11 @@ def test_the_hub_is_reached_through_its_own_file_system() -> None:
         ("/x//", "/x/a.parquet"),
         ("file:///x", "/x/a.parquet"),
         ("x", f"{Path.cwd()}/x/a.parquet"),
+        ("x/", f"{Path.cwd()}/x/a.parquet"),
+        ("x:y", f"{Path.cwd()}/x:y/a.parquet"),
+        ("", f"{Path.cwd()}/a.parquet"),
+        (".", f"{Path.cwd()}/a.parquet"),
+        ("~/x", f"{Path.home()}/x/a.parquet"),
     ],
 )
 def test_paths(root: str, path: str) -> None:
@@ -225,6 +233,65 @@ def test_paths(root: str, path: str) -> None:
     assert folder.path("a.parquet") == path
     assert folder._name(path) == "a.parquet"
     assert (folder.local is None) == root.startswith("memory")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with everything in it that a folder may have."""
+    (tmp_path / "in/deep").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "in/a").write_bytes(b"0123456789")
+    (tmp_path / "in/deep/b c").write_bytes(b"b")
+    (tmp_path / ".hidden").write_bytes(b"")
+    (tmp_path / "link").symlink_to(tmp_path / "in/a")
+    (tmp_path / "folder").symlink_to(tmp_path / "in/deep")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    return tmp_path
+
+
+def contents(fs: Any, path: str) -> Any:
+    with fs.open(path, "rb") as file:
+        return file.read()
+
+
+ASKED: list[Callable[[Any, str], Any]] = [
+    lambda fs, path: fs.exists(path),
+    lambda fs, path: fs.isfile(path),
+    lambda fs, path: bool(fs.info(path)),
+    lambda fs, path: fs.size(path),
+    lambda fs, path: sorted(fs.find(path)) if not fs.isfile(path) else None,
+    lambda fs, path: sorted((str(at), sorted(files)) for at, _, files in fs.walk(path)),
+    contents,
+    lambda fs, path: fs.cat_file(path, start=3, end=99),
+]
+
+
+@pytest.mark.parametrize("below", ["", "in", "in/a", "in/deep", "empty", "link", "folder", "dangling", "none", "in/a/b"])  # fmt: skip
+def test_local_files_are_what_fsspec_says(place: Path, below: str) -> None:
+    """The same answers, or the same errors."""
+    path = f"{place}/{below}".rstrip("/")
+
+    def answers(fs: Any) -> list[Any]:
+        found = []
+        for ask in ASKED:
+            try:
+                found.append(ask(fs, path))
+            except OSError as error:
+                found.append(type(error))
+        return found
+
+    fs, as_fsspec_says = fsspec.core.url_to_fs(path)
+    assert (fs.protocol, as_fsspec_says) == (LocalFiles.protocol, local_path(path))
+    assert answers(LocalFiles()) == answers(fs)
+
+
+def test_a_local_folder_needs_no_fsspec() -> None:
+    code = (
+        "import sys\nfrom pipeline.reconstruct.folder import Folder\nFolder('.').names('', '.none')\n"
+        "print('fsspec' in sys.modules)\nFolder('memory://x').names('', '')\nprint('fsspec' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_a_file_at_the_root_and_in_the_working_folder(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from typing import Annotated
 
@@ -60,5 +59,3 @@ def main() -> None:
         # Whoever read our output has enough; Python would complain once more at exit.
         sys.stdout = None
         sys.exit(0)
-    finally:
-        gc.freeze()  # else Python looks through all that there is once more before it ends

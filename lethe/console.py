@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from filter.errors import MissingExtra
-from lethe.quick import without_pandas, without_threads
+from lethe.quick import without_looking_back, without_pandas, without_threads
 
 _OURS = {"filter", "filter_service", "model_gate", "pipeline", "lethe"}
 
@@ -31,6 +31,7 @@ def corpus_extra() -> Iterator[None]:
     with extra("corpus"):
         without_threads()
         without_pandas()
+        without_looking_back()
         yield
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from importlib.abc import MetaPathFinder
 from typing import Any
 
+_TELL_OF_LEAKS = {"duckdb"}
+"""Packages that take for leaked what is still there when they are unloaded, and tell the user of it."""
 _THREADS = "OPENBLAS_NUM_THREADS"
 
 
@@ -48,3 +52,13 @@ def without_threads() -> None:
         import numpy as np  # noqa: F401  (for what it does when it is loaded)
     finally:
         del os.environ[_THREADS]
+
+
+def without_looking_back() -> None:
+    """End without looking through all objects once more for cycles: 40 ms with the libraries of a corpus."""
+    atexit.register(_freeze)
+
+
+def _freeze() -> None:
+    if _TELL_OF_LEAKS.isdisjoint(sys.modules):
+        gc.freeze()

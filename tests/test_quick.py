@@ -89,3 +89,15 @@ print(len(os.listdir("/proc/self/task")))
         for one in (environment, environment | {"OPENBLAS_NUM_THREADS": "1"})
     ]
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("then", ["", "import duckdb; duckdb.sql('select 1').fetchall()"])
+def test_nothing_is_said_at_the_end(then: str) -> None:
+    """Some packages take for leaked what nobody looked for."""
+    if then:
+        pytest.importorskip("duckdb")
+    code = (
+        f"from lethe.console import corpus_extra\nwith corpus_extra():\n    import pyarrow\n{then}"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from filter.errors import MissingExtra
-from lethe.quick import without_looking_back, without_pandas, without_threads
+from lethe.quick import without_clouds, without_looking_back, without_pandas, without_threads
 
+_SIGN = {"client", "service"}
+"""Extras that make or check signatures."""
 _OURS = {"filter", "filter_service", "model_gate", "pipeline", "lethe"}
 
 
@@ -16,6 +18,9 @@ _OURS = {"filter", "filter_service", "model_gate", "pipeline", "lethe"}
 def extra(name: str) -> Iterator[None]:
     """Turn the absence of an extra's packages into one helpful sentence."""
     try:
+        if name in _SIGN:
+            without_threads()
+            without_clouds()
         yield
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in _OURS:

@@ -6,6 +6,8 @@ import atexit
 import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from typing import Any
 
@@ -14,10 +16,23 @@ _TELL_OF_LEAKS = {"duckdb"}
 _THREADS = "OPENBLAS_NUM_THREADS"
 
 
-class _NoPandas(MetaPathFinder):
+class _Absent(MetaPathFinder):
+    def __init__(self, package: str) -> None:
+        self.package = package
+
     def find_spec(self, fullname: str, *_: Any) -> None:
-        if fullname == "pandas":
+        if fullname == self.package:
             raise ModuleNotFoundError("not now", name=fullname)
+
+
+@contextmanager
+def _as_if_without(package: str) -> Iterator[None]:
+    finder = _Absent(package)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def without_pandas() -> None:
@@ -31,12 +46,19 @@ def without_pandas() -> None:
         return
     import pyarrow as pa
 
-    finder = _NoPandas()
-    sys.meta_path.insert(0, finder)
-    try:
+    with _as_if_without("pandas"):
         pa.array([0])
-    finally:
-        sys.meta_path.remove(finder)
+
+
+def without_clouds() -> None:
+    """Let securesystemslib do without boto3, with which it would sign by keys that Amazon holds: 130 ms.
+
+    It comes with S3 for corpora; the keys of releases are files.
+    """
+    if "boto3" in sys.modules:
+        return
+    with _as_if_without("boto3"):
+        import securesystemslib.signer  # noqa: F401  (it looks for boto3 when it is loaded)
 
 
 def without_threads() -> None:

@@ -42,6 +42,25 @@ has_threads = pytest.mark.skipif(
     not Path("/proc/self/task").exists() or len(os.sched_getaffinity(0)) < 2,
     reason="needs /proc and more than one processor",
 )
+SIGNED = """
+import sys
+from lethe.console import extra
+with extra("client"):
+    import filter_service.client
+print("boto3" in sys.modules)
+import boto3
+print("boto3" in sys.modules)
+"""
+
+
+def test_releases_are_checked_without_a_cloud() -> None:
+    pytest.importorskip("boto3")
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNED], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "True"]
+
+
 THREADS = """
 import os
 from lethe.quick import without_threads

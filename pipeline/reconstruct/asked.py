@@ -157,7 +157,7 @@ def _difference(root: Path, held: dict[str, Any], newer: PolicyFile) -> Changed:
     try:
         return changed(older, newer)
     except UnreadableFile:
-        return Changed(everything="the tags of the older policy are not kept with the corpus")
+        return Changed(everything="the policy of the corpus, or its tags, cannot be read")
 
 
 def _bundle(recipe: Recipe, options: Options, bundle: str | Path | None) -> ListedPhrases | None:

@@ -14,7 +14,7 @@ from typing import IO
 
 def is_local(root: str) -> bool:
     """Whether a root is a plain path, without any protocol."""
-    return "://" not in root and "::" not in root
+    return "://" not in root and "::" not in root and not root.startswith(("file:", "local:"))
 
 
 def local_path(root: str) -> str:

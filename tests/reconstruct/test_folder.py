@@ -222,6 +222,7 @@ def test_the_hub_is_reached_through_its_own_file_system() -> None:
         ("file:///x", "/x/a.parquet"),
         ("x", f"{Path.cwd()}/x/a.parquet"),
         ("x/", f"{Path.cwd()}/x/a.parquet"),
+        ("file:x", f"{Path.cwd()}/x/a.parquet"),
         ("x:y", f"{Path.cwd()}/x:y/a.parquet"),
         ("", f"{Path.cwd()}/a.parquet"),
         (".", f"{Path.cwd()}/a.parquet"),

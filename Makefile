@@ -45,8 +45,9 @@ TEMPORARY := $(shell test "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -
 # One more than processors, up to five: many tests wait for servers, processes and the disk.
 WORKERS := $(shell n=$$(nproc 2>/dev/null || echo 2); test $$n -gt 4 && echo 5 || echo $$((n + 1)))
 
+# Threads of numpy's linear algebra cost each of many hundred processes a tenth of a second, and none has a use for them.
 unit: $(VENV)/.dev  ## Tests, several files at a time
-	$(TEMPORARY) $(BIN)/python -m pytest -m 'not soak' -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(TEMPORARY) OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not soak' -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 $(VENV)-compat/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)-compat

@@ -7,16 +7,19 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-presidio = pytest.importorskip("presidio_analyzer", reason="the extra presidio is not installed")
+from filter import Bundle, FilterPolicy, Identifier, IdentifierKind, OutputFilter
+from filter.errors import InputError
+from filter.presidio import GenericLayer, bundle_recognizer, lethe_recognizers
 
-from filter import Bundle, FilterPolicy, Identifier, IdentifierKind, OutputFilter  # noqa: E402
-from filter.errors import InputError  # noqa: E402
-from filter.presidio import GenericLayer, bundle_recognizer, lethe_recognizers  # noqa: E402
-
+# Loaded by the tests that need it: it takes eight seconds, and tests are collected in several processes.
+pytestmark = pytest.mark.skipif(
+    find_spec("presidio_analyzer") is None, reason="the extra presidio is not installed"
+)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -192,6 +195,7 @@ def test_without_the_extra() -> None:
 
 
 def engine(*recognizers: object) -> object:
+    import presidio_analyzer as presidio
     from presidio_analyzer.nlp_engine import NoOpNlpEngine
 
     nlp = NoOpNlpEngine([{"lang_code": "en", "model_name": "no_op"}])
@@ -258,6 +262,7 @@ def test_the_decision_process_names_nobody(
 
 def test_an_engine_with_tokens() -> None:
     """The usual engine: spaCy, and the enhancer that reads the words around a result."""
+    import presidio_analyzer as presidio
     import spacy
     from presidio_analyzer.nlp_engine import SpacyNlpEngine
 

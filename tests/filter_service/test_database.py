@@ -564,7 +564,9 @@ def test_a_killed_process_loses_nothing_that_was_acknowledged(tmp_path: Path) ->
     opened.close()
 
 
-@pytest.mark.parametrize("fill", ["cut", "zeros", "more zeros"])
+@pytest.mark.parametrize(
+    "fill", ["cut", pytest.param("zeros", marks=pytest.mark.soak), "more zeros"]
+)
 def test_a_log_of_writes_torn_anywhere_in_its_last_write_loses_only_that(
     tmp_path: Path, fill: str
 ) -> None:

@@ -139,7 +139,7 @@ CONTEXTS = {
 @pytest.mark.parametrize(
     "tab",
     [
-        pytest.param(context, id=name, marks=pytest.mark.soak if name == "phone" else ())
+        pytest.param(context, id=name, marks=() if name == "light" else pytest.mark.soak)
         for name, context in CONTEXTS.items()
     ],
     indirect=True,

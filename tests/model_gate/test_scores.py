@@ -11,6 +11,7 @@ from score_tasks import ANSWERS, CHAT, CHOICES, PROSE
 from filter import Bundle, Identifier, IdentifierKind
 from model_gate import tiny
 
+pytestmark = pytest.mark.soak  # lm-eval takes its time
 ROWS = 10
 
 

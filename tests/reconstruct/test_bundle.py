@@ -528,8 +528,8 @@ def prepared(names: bool) -> tuple[ListedPhrases, OutputFilter]:
 def alone(text: str, judge: OutputFilter) -> str:
     """What the judge makes of one text: of the pieces between markers, until nothing changes."""
     while True:
-        pieces = module._MARKER.split(text)
-        markers = [*module._MARKER.findall(text), ""]
+        pieces = module.MARKER.split(text)
+        markers = [*module.MARKER.findall(text), ""]
         done = "".join(
             judge.redact(piece).text + marker for piece, marker in zip(pieces, markers, strict=True)
         )

@@ -111,6 +111,7 @@ def test_nothing_outlives_a_killed_run(whole: Any, tmp_path: Path, temporary: Pa
     assert left(family, 120) == []
 
 
+@pytest.mark.soak
 def test_interrupted_by_a_person(whole: Any, tmp_path: Path, temporary: Path) -> None:
     """Ctrl-C goes to every process of the terminal: no traceback, and the same command goes on."""
     out = tmp_path / "out"

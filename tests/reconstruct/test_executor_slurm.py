@@ -125,6 +125,7 @@ def test_what_is_wrong_with_the_input_is_told_next_time(
     assert found == expected
 
 
+@pytest.mark.soak
 def test_a_job_that_is_killed_is_submitted_again(whole: Any, cluster: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     commands = Commands(whole, cluster, whole.source, out)

@@ -38,7 +38,7 @@ def whole(shared_world: Any) -> Any:
     return shared_world
 
 
-@pytest.mark.parametrize(("workers", "seed"), [(1, 5), (2, 7)])
+@pytest.mark.parametrize(("workers", "seed"), [pytest.param(1, 5, marks=pytest.mark.soak), (2, 7)])
 def test_killed_at_any_moment(whole: Any, tmp_path: Path, workers: int, seed: int) -> None:
     rng = random.Random(seed)
     hit = 0

@@ -141,7 +141,8 @@ def test_a_report_on_what_lies_there(whole: Any) -> None:
     assert here == there
 
 
-@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.soak), "2"])
+@pytest.mark.soak
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_killed_and_resumed(whole: Any, tmp_path: Path, workers: str) -> None:
     name = f"killed-{workers}"
     line = command(

@@ -192,7 +192,7 @@ def any_policies(examples: int) -> Any:
     return test
 
 
-test_any_policies = any_policies(15)
+test_any_policies = any_policies(10)
 test_many_policies = pytest.mark.soak(any_policies(MANY))
 
 

@@ -120,7 +120,7 @@ def any_bundles(examples: int) -> Any:
     return test
 
 
-test_any_bundles = any_bundles(12)
+test_any_bundles = any_bundles(8)
 test_many_bundles = pytest.mark.soak(any_bundles(MANY))
 
 

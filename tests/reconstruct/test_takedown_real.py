@@ -109,11 +109,12 @@ def test_what_is_left_is_what_a_run_makes(corpus: Path, files: int, tmp_path: Pa
     few, more = (
         listed(corpus, tmp_path / f"b{count}", count, f"2026.2.{count}") for count in (30, 50)
     )
-    half = policy(tmp_path / "half.parquet", 2, [])
+    each = 4 - files  # of the robots.txt files, too, all or a third
+    half = policy(tmp_path / "half.parquet", 2 * each, [])
     steps = [
-        (policy(tmp_path / "sites.parquet", 2, gone), None),
-        (policy(tmp_path / "all.parquet", 1, gone), few),
-        (policy(tmp_path / "less.parquet", 3, gone[5:]), more),
+        (policy(tmp_path / "sites.parquet", 2 * each, gone), None),
+        (policy(tmp_path / "all.parquet", each, gone), few),
+        (policy(tmp_path / "less.parquet", 3 * each, gone[5:]), more),
     ]
     out, options = tmp_path / "out", Options(pii="strict")
     run("fineweb", corpus, half, out, options=options)

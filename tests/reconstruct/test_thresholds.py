@@ -138,7 +138,7 @@ def test_nothing_is_left_of_the_pass_over_the_scores(judged: Judged) -> None:
     assert judged.world.leftovers(judged.world.folder / "out") == []
 
 
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("workers", [2, pytest.param(3, marks=pytest.mark.soak)])
 def test_estimates_do_not_depend_on_workers(judged: Judged, tmp_path: Path, workers: int) -> None:
     judged.run(tmp_path, workers=workers)
     world = judged.world

@@ -9,6 +9,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # What must hold on the oldest transformers too.
 COMPAT := tests/model_gate/test_tiny.py tests/model_gate/test_sequence.py tests/model_gate/test_bugs_met.py tests/model_gate/test_gated_model.py
 
+# Compiled modules are kept, as people have it: tests start many hundred processes.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo test check unit compat llama soak bench format clean
 
 help:  ## Show what can be made

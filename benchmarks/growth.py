@@ -35,6 +35,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled modules are kept, as people have it
 
 from run import machine  # noqa: E402
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import resource
 import shutil
@@ -25,6 +26,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled modules are kept, as people have it
 
 SITES = (20, 1000)
 PEOPLE, MORE, MENTIONS = 200, 20, 5

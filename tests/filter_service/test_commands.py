@@ -130,6 +130,7 @@ def test_from_a_request_to_a_filtered_text(served: Served, tmp_path: Path) -> No
     assert not (served.folder / commands.SOCKET).exists()
 
 
+@pytest.mark.soak
 def test_custodians_sign_elsewhere(folder: Path, tmp_path: Path) -> None:
     lethe("registry", "make-keys", tmp_path / "custodians")
     sticks = [tmp_path / "custodians" / f"custodian-{n}" for n in (1, 2, 3)]

@@ -91,7 +91,7 @@ class NoPadding(PlainSequence):
 
 
 @each_way
-@pytest.mark.parametrize("length", [1, 2, 40])
+@pytest.mark.parametrize("length", [1, pytest.param(2, marks=pytest.mark.soak), 40])
 def test_alone_it_is_generate(model: Any, way: dict[str, Any], length: int) -> None:
     for seed in range(3):
         ids = prompt(length, seed)

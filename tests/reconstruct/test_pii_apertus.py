@@ -184,6 +184,7 @@ def test_spans_ascend_and_stand_apart(text: str, kinds: set[IdentifierKind]) -> 
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real documents are not here")
+@pytest.mark.soak
 def test_equal_to_upstream_on_real_documents(capsys: pytest.CaptureFixture[str]) -> None:
     texts = pq.read_table(DATA / "webdocs.parquet", columns=["text"])["text"].to_pylist()
     scrubbed = Scrubber(MODES["apertus"]).scrub(pa.array(texts, pa.string())).column.to_pylist()

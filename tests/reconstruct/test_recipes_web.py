@@ -153,6 +153,7 @@ def test_languages_may_be_one_column(multilingual: tuple[Any, Rows]) -> None:
     assert kept(world.folder / "one") == kept(world.folder / "two")
 
 
+@pytest.mark.soak
 def test_the_same_bytes_for_any_number_of_workers(multilingual: tuple[Any, Rows]) -> None:
     world, _ = multilingual
     _run(world, "fineweb-2-hq", out=world.folder / "one")

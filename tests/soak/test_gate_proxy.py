@@ -25,6 +25,8 @@ from filter.nv1 import fold
 pytestmark = pytest.mark.soak
 
 SECONDS = 600
+WARM_MB = 600
+"""More than a proxy has after ten minutes on two processors, with a flood of errors behind it."""
 """At full length."""
 STREAMS = 64
 KEPT_ALIVE_S = 5
@@ -244,8 +246,9 @@ def test_many_readers_and_an_engine_that_is_killed(tmp_path: Path, scale: float)
             last = phase(4, 4 * eighth)
             assert last.count["error"] == 0
             assert last.count["whole"] > STREAMS
-            # A thread that had computed no slow hash before keeps some 40 MB of its memory from then on.
-            assert resident_mb(pid) < warm + 90
+            # A thread that had filtered nothing before keeps some 40 MB of its memory from then on. In ten
+            # minutes all of them have by now; in less, what they all keep is the bound.
+            assert resident_mb(pid) < (warm + 90 if scale >= 1 else WARM_MB)
             time.sleep(KEPT_ALIVE_S + 1)
             # One more request: connections to the engine that are kept too long are closed then.
             httpx.post(url + ROUTES[1], json=asked(ROUTES[1], "nonce" + 12 * "x", stream=False))

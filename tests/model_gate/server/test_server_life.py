@@ -123,6 +123,7 @@ def test_a_failure_while_answers_join_leaves_none_without_an_end(loaded: Any, pe
         assert served.http.get("/livez").status_code == 503
 
 
+@pytest.mark.soak
 def test_a_newer_release_comes_into_force_under_load(
     loaded: Any, people: Any, tmp_path: Path
 ) -> None:

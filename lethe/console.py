@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from filter.errors import MissingExtra
 from lethe.quick import without_clouds, without_looking_back, without_pandas, without_threads
 
-_SIGN = {"client", "service"}
-"""Extras that make or check signatures."""
+_WITH_SIGNATURES = {"client", "service"}
 _OURS = {"filter", "filter_service", "model_gate", "pipeline", "lethe"}
 
 
@@ -18,7 +17,7 @@ _OURS = {"filter", "filter_service", "model_gate", "pipeline", "lethe"}
 def extra(name: str) -> Iterator[None]:
     """Turn the absence of an extra's packages into one helpful sentence."""
     try:
-        if name in _SIGN:
+        if name in _WITH_SIGNATURES:
             without_threads()
             without_clouds()
         yield

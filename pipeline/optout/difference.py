@@ -19,6 +19,7 @@ from filter.errors import InputError
 from filter.hosts import Host, canonical_host, parents
 from pipeline.optout.hosts import canonical_or_empty, has_port
 from pipeline.optout.policy_file import SCHEMA, Header, PolicyFile
+from pipeline.optout.ready import one_array
 from pipeline.optout.signals import Signal
 from pipeline.optout.tags import TagIndex, keys_of
 
@@ -136,7 +137,7 @@ def speaking_for(policy: PolicyFile, hosts: frozenset[str]) -> pa.Table:
     """
     names: set[str] = {name for host in hosts for name in parents(Host(host))}
     names |= {f"www.{name}" for name in names} | {name.removeprefix("www.") for name in names}
-    held = _joined(policy.sources(columns=["hosts"])["hosts"])
+    held = one_array(policy.sources(columns=["hosts"])["hosts"])
     flat = held.flatten().field(0)
     meant = pc.or_(
         pc.is_in(flat, value_set=pa.array(sorted(names), pa.string())),
@@ -167,7 +168,7 @@ def host_of(name: str) -> str:
 def _numbered(old: pa.Table, new: pa.Table) -> tuple[npt.NDArray[np.int64], ...]:
     """A number for every source of each table; equal sources have equal ones."""
     tables = (old, new)
-    rulesets = [_joined(table["rulesets"]) for table in tables]
+    rulesets = [one_array(table["rulesets"]) for table in tables]
     numbers = _keys(tables)
     found = numbers[: old.num_rows].copy(), numbers[old.num_rows :].copy()
     count = int(numbers.max(initial=-1)) + 1
@@ -206,7 +207,7 @@ def _keys(tables: Sequence[pa.Table]) -> npt.NDArray[np.int64]:
     """A number for each source of the tables: the same for those that are alike in all but the rules."""
     found = np.zeros(sum(table.num_rows for table in tables), np.int64)
     for name in ("signal", "file", "status", "sha256"):
-        column = pa.concat_arrays([_joined(table[name]) for table in tables])
+        column = pa.concat_arrays([one_array(table[name]) for table in tables])
         codes = column.dictionary_encode()
         indices = codes.indices.to_numpy(zero_copy_only=False)
         _, found = np.unique(found * len(codes.dictionary) + indices, return_inverse=True)
@@ -227,7 +228,7 @@ def _unequal(one: pa.Array, other: pa.Array, first: int = 0) -> Iterator[int]:
 
 def _rows(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
     """One row for each host of each source: host, whether all below it, and a key of everything."""
-    hosts = _joined(table["hosts"])
+    hosts = one_array(table["hosts"])
     flat = hosts.flatten()
     owners = pa.array(numbers).take(pc.list_parent_indices(hosts))
     name, subdomains, day = (flat.field(i) for i in range(3))
@@ -239,13 +240,6 @@ def _rows(table: pa.Table, numbers: npt.NDArray[np.int64]) -> pa.Table:
     )
     key = pc.binary_join_element_wise(*parts, _BETWEEN)
     return pa.table({"host": name, "subdomains": subdomains, "key": key})
-
-
-def _joined(column: pa.ChunkedArray) -> pa.Array:
-    found = column.combine_chunks()
-    if isinstance(found, pa.ChunkedArray):
-        found = found.chunk(0) if found.num_chunks else pa.array([], found.type)
-    return found
 
 
 # -- tags --------------------------------------------------------------------------------------

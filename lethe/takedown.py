@@ -13,7 +13,7 @@ from lethe.warned import warn_of
 
 
 def takedown(
-    corpus: Annotated[Path, typer.Argument(help="Output folder of `lethe reconstruct run`.")],
+    corpus: Annotated[str, typer.Argument(help="Output folder of `lethe reconstruct run`.")],
     policy: Annotated[
         Path | None,
         typer.Option(help="A newer policy from `lethe optout compile`, of the same signals."),

@@ -395,3 +395,16 @@ def test_the_index_finds_what_a_look_at_everything_finds(
         ]
         assert found.hosts == set().union(*meant)
         assert found.files == [str(n) for n, some in enumerate(meant) if some]
+
+
+def test_what_is_no_local_folder_is_told_as_it_was_given(tmp_path: Path) -> None:
+    policy = compiled(tmp_path / "p/policy.parquet", {})
+    line = [sys.executable, "-m", "lethe", "reconstruct", "takedown", "memory://x/corpus"]
+    done = subprocess.run(
+        [*line, "--policy", str(policy)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "lethe: memory://x/corpus is no local folder: a takedown works where it can rename files. "
+        "Fetch it first.\n"
+    )

@@ -37,10 +37,15 @@ class KdfProfile:
         octets = secret.encode()
         if self.algorithm == "sha256":
             return int.from_bytes(hashlib.sha256(salt + octets).digest()[:4], "little")
-        from argon2.low_level import Type, hash_secret_raw
+        from filter.argon2id import argon2id
 
-        digest = hash_secret_raw(
-            octets, salt, self.passes, self.memory_kib, self.lanes, hash_len=4, type=Type.ID
+        digest = argon2id(
+            octets,
+            salt,
+            passes=self.passes,
+            memory_kib=self.memory_kib,
+            lanes=self.lanes,
+            length=4,
         )
         return int.from_bytes(digest, "little")
 

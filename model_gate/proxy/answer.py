@@ -186,11 +186,14 @@ class Answer:
                 found = await queue.get()
         except TimeoutError:
             return _NOTHING if open_ else None
-        if isinstance(found, BaseException):
-            if open_:
-                raise found
+        if not isinstance(found, BaseException):
+            return found
+        if not open_:
             return None  # all is said; only the count is missing
-        return found
+        try:
+            raise found
+        finally:
+            del found  # or it and this frame keep each other, and the prompt
 
     def _waiting(self, open_: set[int]) -> list[Choice]:
         return [self.choices[number] for number in open_ if self.choices[number].waiting]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -244,7 +244,7 @@ class Proxy:
             await answer.close()
             self._ended(answer)()
 
-    async def _watched(self, answer: Answer, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _watched(self, answer: Answer, events: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
         """Events up to their end, or to an error that is told as the last one."""
         try:
             async for one in events:

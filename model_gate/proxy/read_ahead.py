@@ -30,6 +30,7 @@ class ReadAhead:
         self._task.cancel()
         with anyio.CancelScope(shield=True):
             await asyncio.wait({self._task})
+        del self._task  # its error knows this reader, and through it the prompt
 
     async def _read(self) -> None:
         try:

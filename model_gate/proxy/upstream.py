@@ -89,7 +89,7 @@ class Upstream:
         """
         response = await self._send("POST", path, body)
         if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
-            await response.aclose()
+            await _hang_up(response)
             raise not_understood()
         return Chunks(response)
 
@@ -110,7 +110,7 @@ class Upstream:
         except (ValueError, RecursionError):
             raise not_understood() from None
         finally:
-            await response.aclose()
+            await _hang_up(response)
         data = found.get("data") if isinstance(found, dict) else None
         if not isinstance(data, list):
             raise not_understood()
@@ -149,10 +149,10 @@ class Upstream:
         except httpx.HTTPError as error:
             raise unreachable(error) from None
         if response.status_code != 200:
-            await response.aclose()
+            await _hang_up(response)
             raise _refused(response)
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            await response.aclose()
+            await _hang_up(response)
             raise not_understood()
         return response
 
@@ -178,7 +178,7 @@ class Chunks:
     async def _hang_up(self) -> None:
         # In a task of its own: closing that is cancelled midway leaves the connection open for ever.
         if self._closing is None:
-            self._closing = asyncio.ensure_future(self._response.aclose())
+            self._closing = asyncio.ensure_future(_hang_up(self._response))
         await asyncio.shield(self._closing)
 
     async def _all(self) -> AsyncGenerator[dict[str, Any]]:
@@ -203,6 +203,16 @@ class Chunks:
             raise broken_off()
         finally:
             await self._hang_up()
+
+
+async def _hang_up(response: httpx.Response) -> None:
+    """Close it, and let go of the prompt.
+
+    A response and its stream know each other, and the request with its body: without this a prompt
+    would stay in memory until Python next looks for cycles, hundreds of answers later.
+    """
+    await response.aclose()
+    response.stream = httpx.ByteStream(b"")
 
 
 async def _octets(response: httpx.Response) -> AsyncIterator[bytes]:

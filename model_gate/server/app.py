@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -169,7 +169,7 @@ class Server:
 
     async def _events(
         self, ask: Ask, shape: Shape, inbox: Inbox, choices: int
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         usage = Usage(ask.n)
         texts = [ChoiceText() for _ in range(choices)]
         more = {"usage": None} if ask.include_usage else {}

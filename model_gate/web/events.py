@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+import traceback
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -31,12 +33,28 @@ def error_event(error: BaseException) -> bytes:
     return event(problems.of(error).body)
 
 
+def _nothing() -> None:
+    pass
+
+
+async def _forgetful(events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """The same; an error that ends it carries nothing of the answer along, for others may keep it."""
+    try:
+        async with aclosing(events):
+            async for one in events:
+                yield one
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
+
+
 class EventStream(StreamingResponse):
     """A stream of events that ends when its reader leaves, or does not read for a minute."""
 
-    def __init__(self, events: AsyncIterator[bytes], ended: Callable[[], None]) -> None:
+    def __init__(self, events: AsyncGenerator[bytes], ended: Callable[[], None]) -> None:
         """``ended`` is called in any case, at last."""
-        super().__init__(events, headers=HEADERS, media_type=MEDIA_TYPE)
+        self._events = _forgetful(events)
+        super().__init__(self._events, headers=HEADERS, media_type=MEDIA_TYPE)
         self._ended = ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,6 +71,5 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, patient)
         finally:
             self._ended()
-            close = getattr(self.body_iterator, "aclose", None)
-            if close is not None:
-                await close()
+            self._ended = _nothing
+            await self._events.aclose()

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from failing_engine import FailingEngine, Talk, failing_engine, well
+from left_in_memory import nothing_stays
 from proxy_talk import ADDRESS, CHAT, COMPLETIONS, RESPONSES, Proxied, asked, events
 
 from filter import Bundle
@@ -240,3 +241,14 @@ def test_it_fails_midway(gate: Proxied, broken: FailingEngine, name: str, path: 
         assert found.status_code == 502
         is_clear(found.json()["error"], code)
     is_well_again(gate, broken)
+
+
+@pytest.mark.parametrize("name", [name for name in (*BEFORE, *MIDWAY) if name != "silent"])
+def test_no_prompt_stays_behind_an_error(gate: Proxied, broken: FailingEngine, name: str) -> None:
+    behaves = BEFORE[name][0] if name in BEFORE else MIDWAY[name][0]
+    with nothing_stays(broken.url):
+        for path, body in BODIES.items():
+            for stream in (False, True):
+                broken.behave = behaves
+                assert "error" in gate.http.post(path, json={**body, "stream": stream}).text
+        broken.talks.clear()

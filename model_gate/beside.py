@@ -37,7 +37,10 @@ class Later(Generic[Found]):
             return self._do()
         found, error = self._done.get()
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # or it and this frame keep each other
         return found  # type: ignore[return-value]
 
     def _run(self) -> None:

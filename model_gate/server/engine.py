@@ -137,7 +137,7 @@ class Engine:
 
     def _check(self, choices: int) -> None:
         if self._closed is not None:
-            raise self._closed
+            raise self._closed.again()
         if choices > self._longest + self._rows:
             raise ApiError(
                 400, "This asks for more answers at once than are given here.", param="n"
@@ -150,7 +150,8 @@ class Engine:
         with self._wake:
             for choice in choices:
                 choice.gone = True
-            self._left.extend(choices)
+            if self._closed is None:
+                self._left.extend(choices)
             self._wake.notify()
 
     def _run(self) -> None:
@@ -269,6 +270,7 @@ class Engine:
             waiting = [*self._joining, *self._queue]
             self._joining.clear()
             self._queue.clear()
+            self._left.clear()
         active = list(self._active.values())
         self._active.clear()
         self._fail([*active, *waiting], error)

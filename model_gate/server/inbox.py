@@ -43,7 +43,7 @@ class Inbox:
         self._open = choices
         self._waiting: deque[Said | Ended] = deque()
         self._size = 0
-        self._error: BaseException | None = None
+        self._error: ApiError | None = None
         self._news = asyncio.Event()
 
     def put(self, what: Said | Ended) -> bool:
@@ -61,7 +61,7 @@ class Inbox:
             return False
         return True
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: ApiError) -> None:
         """End all choices with an error; what waits is dropped."""
         if self._error is None:
             self._error = error
@@ -72,7 +72,7 @@ class Inbox:
         """What is said, up to the end of the last choice.
 
         Raises:
-            Exception: the error with which it ended.
+            ApiError: the error with which it ended.
         """
         while self._open:
             await self._news.wait()
@@ -85,4 +85,4 @@ class Inbox:
                     self._open -= 1
                 yield what
             if self._error is not None:
-                raise self._error
+                raise self._error.again()

@@ -55,6 +55,12 @@ class ApiError(Exception):
         self.param = param
         self.headers = headers
 
+    def again(self) -> ApiError:
+        """The same for another request: an error that was raised keeps what it went through."""
+        return ApiError(
+            self.status, str(self), self.type, self.code, self.param, headers=self.headers
+        )
+
     @property
     def body(self) -> dict[str, Any]:
         """What the answer, or the last event of a stream, holds."""

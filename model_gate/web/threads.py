@@ -28,7 +28,12 @@ async def in_thread(
         limiter: how many at once.
         left: called when it is cancelled meanwhile, to shorten what it waits for.
     """
-    async with limiter:
+    try:
+        await limiter.acquire()
+    except BaseException:
+        del work, left  # the error and the task keep each other
+        raise
+    try:
         doing = asyncio.ensure_future(
             anyio.to_thread.run_sync(work, limiter=anyio.CapacityLimiter(1))
         )
@@ -41,3 +46,5 @@ async def in_thread(
             if not doing.cancelled():
                 doing.exception()  # looked at: nobody is there to be told
             raise
+    finally:
+        limiter.release()

@@ -4,38 +4,26 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
-
-import httpx
-
-from model_gate.proxy.answer import Answer
-from model_gate.proxy.asks import Ask
 
 
-def _kept(port: int | None) -> list[str]:
-    """Names of their types: the list must not keep them itself."""
-    return [
-        type(one).__name__
-        for one in gc.get_objects()
-        if isinstance(one, Ask | Answer)
-        or (isinstance(one, httpx.Request) and one.url.port == port and one.method == "POST")
-    ]
+def _there(is_of_a_request: Callable[[object], bool]) -> dict[int, str]:
+    """Which there are, and their types; this must not keep them itself."""
+    return {id(one): type(one).__name__ for one in gc.get_objects() if is_of_a_request(one)}
 
 
 @contextmanager
-def nothing_stays(engine: str) -> Iterator[None]:
-    """Of what the block has a proxy ask an engine nothing may be left; collects nothing itself."""
-    port = urlsplit(engine).port
+def nothing_stays(is_of_a_request: Callable[[object], bool]) -> Iterator[None]:
+    """Of such objects the block may leave no more than there were; collects nothing itself."""
     gc.collect()
     gc.disable()
     try:
-        assert _kept(port) == []
+        before = _there(is_of_a_request).keys()
         yield
         end = time.monotonic() + 5
-        while (found := _kept(port)) and time.monotonic() < end:
+        while (found := _there(is_of_a_request)).keys() - before and time.monotonic() < end:
             time.sleep(0.02)
-        assert found == []
+        assert sorted(name for one, name in found.items() if one not in before) == []
     finally:
         gc.enable()

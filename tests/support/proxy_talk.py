@@ -16,6 +16,8 @@ from model_gate.documents import unescaped
 from model_gate.guard import Guard
 from model_gate.policy import GatePolicy
 from model_gate.proxy import Proxy
+from model_gate.proxy.answer import Answer
+from model_gate.proxy.asks import Ask
 from model_gate.proxy.upstream import Upstream
 from model_gate.web import running
 
@@ -59,6 +61,13 @@ def proxied(made: Engine, bundle: Bundle, **policy: Any) -> Iterator[Proxied]:
         httpx.Client(base_url=url, timeout=60) as http,
     ):
         yield Proxied(made, url, proxy, http)
+
+
+def is_prompt(one: object) -> bool:
+    """Whether an object of the proxy's holds what was asked of it."""
+    if isinstance(one, httpx.Request):
+        return one.method == "POST" and one.headers["User-Agent"] == "lethe-gate"
+    return isinstance(one, Ask | Answer)
 
 
 def asked(text: str = "Tell me.", **options: Any) -> dict[str, Any]:

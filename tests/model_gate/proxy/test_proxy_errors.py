@@ -13,7 +13,7 @@ import httpx
 import pytest
 from failing_engine import FailingEngine, Talk, failing_engine, well
 from left_in_memory import nothing_stays
-from proxy_talk import ADDRESS, CHAT, COMPLETIONS, RESPONSES, Proxied, asked, events
+from proxy_talk import ADDRESS, CHAT, COMPLETIONS, RESPONSES, Proxied, asked, events, is_prompt
 
 from filter import Bundle
 from model_gate.guard import Guard
@@ -246,7 +246,7 @@ def test_it_fails_midway(gate: Proxied, broken: FailingEngine, name: str, path: 
 @pytest.mark.parametrize("name", [name for name in (*BEFORE, *MIDWAY) if name != "silent"])
 def test_no_prompt_stays_behind_an_error(gate: Proxied, broken: FailingEngine, name: str) -> None:
     behaves = BEFORE[name][0] if name in BEFORE else MIDWAY[name][0]
-    with nothing_stays(broken.url):
+    with nothing_stays(is_prompt):
         for path, body in BODIES.items():
             for stream in (False, True):
                 broken.behave = behaves

@@ -3,6 +3,9 @@
 Left to itself Argon2 allocates its memory for each hash. Of that glibc keeps what an arena once had,
 and each thread may have another arena, so a server would come to keep 19 MiB for each of them, after
 hours; and where it does not keep it, new pages cost half of a hash's time again.
+
+To be given memory Argon2 calls back. Where a process may not make functions (systemd's
+MemoryDenyWriteExecute), it allocates for itself after all.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections import defaultdict
 from typing import Any
 
 from argon2.exceptions import HashingError
-from argon2.low_level import ARGON2_VERSION, Type, core, error_to_str, ffi
+from argon2.low_level import ARGON2_VERSION, Type, core, error_to_str, ffi, hash_secret_raw
 
 _NO_MEMORY = -22
 """ARGON2_MEMORY_ALLOCATION_ERROR."""
@@ -24,6 +27,7 @@ class _Block:
 
     Raises:
         OSError: there is not that much.
+        MemoryError: this process may not make functions.
     """
 
     def __init__(self, octets: int) -> None:
@@ -84,6 +88,8 @@ def argon2id(
         block = _taken(octets)
     except OSError:
         raise HashingError(error_to_str(_NO_MEMORY)) from None
+    except MemoryError:
+        return hash_secret_raw(secret, salt, passes, memory_kib, lanes, length, Type.ID)
     found = ffi.new("uint8_t[]", length)
     password, salted = ffi.new("uint8_t[]", secret), ffi.new("uint8_t[]", salt)
     context = ffi.new(

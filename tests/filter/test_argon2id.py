@@ -116,6 +116,21 @@ print(argon2id(b"x", {SALT!r}, passes=1, memory_kib=8, lanes=1, length=4).hex())
     assert run.stderr == ""
 
 
+def test_where_a_process_may_not_make_functions() -> None:
+    """prctl(2), PR_SET_MDWE, as systemd's MemoryDenyWriteExecute; since Linux 6.3."""
+    code = f"""
+import ctypes
+from filter.argon2id import argon2id
+if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):
+    raise SystemExit("not here")
+print(argon2id(b"x", {SALT!r}, passes=1, memory_kib=8, lanes=1, length=4).hex())
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if run.stderr == "not here\n":
+        pytest.skip("this kernel has no PR_SET_MDWE")
+    assert run.stdout.strip() == hash_secret_raw(b"x", SALT, 1, 8, 1, 4, Type.ID).hex()
+
+
 def test_an_interrupt_is_raised_and_the_next_hash_is_right() -> None:
     """Also where it arrives while the interpreter is asked for memory from within Argon2."""
     block = module._taken(1024 * 48)

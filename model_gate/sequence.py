@@ -119,6 +119,7 @@ class GatedSequence:
     def _open(self, channel: Channel) -> None:
         """Begin to speak in a channel; what was said last, in whichever, may be continued."""
         self._channel = channel
+        self._added_up = False
         self._detokeniser = self._vocabulary.detokeniser()
         self._call: list[str] = []
         """A tool call."""
@@ -259,9 +260,12 @@ class GatedSequence:
     def _switch(self, channel: Channel) -> Rewind | None:
         """Change to another channel, or end the present one."""
         back = self._close(truncated=False)
-        if back is None and not self.done:
-            self._open(channel)
-        return back
+        if back is not None or self.done:
+            return back
+        if self._speech.ended:  # only now was it decided what stood at the channel's end
+            return self._end(self._speech.ended)
+        self._open(channel)
+        return None
 
     def _close(self, *, truncated: bool) -> Rewind | None:
         """The open channel is over."""
@@ -286,7 +290,10 @@ class GatedSequence:
         return None
 
     def _add_up(self) -> None:
-        """What was removed is counted."""
+        """What was removed is counted, once for each channel that was opened."""
+        if self._added_up:
+            return
+        self._added_up = True
         self.slow_hashes += self._speech.slow_hashes
         self.undecided += self._speech.undecided
         if self._is_whole_json:

@@ -79,6 +79,7 @@ class Choice:
 
     def _open(self, channel: Channel) -> Speech:
         self._channel = channel
+        self._added_up = False
         self._speech = Speech(
             self._hearing.output_filter,
             self._policy,
@@ -227,6 +228,9 @@ class Choice:
     def _finish_speech(self, *, truncated: bool) -> Iterator[Piece]:
         if not self._speech.ended:
             yield from self._said(self._speech.finish(truncated=truncated))
+        if self._added_up:
+            return
+        self._added_up = True  # once for each channel that was opened
         self.removed += self._speech.removed
         self.slow_hashes += self._speech.slow_hashes
         self.undecided += self._speech.undecided

@@ -15,6 +15,8 @@ from model_gate.policy import GatePolicy, Mode
 ADDRESS = "contact-hs77@example.org"
 NAME = "Bettina Hochstrasser"
 PHONE = "+41 44 668 18 00"
+INNER, OUTER = "<|inner_prefix|>", "<|inner_suffix|>"
+REFUSED = "content_filter"
 CALL = '<|tools_prefix|>[{{"send_mail": {{"to": "{}", "text": "Hello"}}}}]<|tools_suffix|>'
 
 
@@ -49,6 +51,51 @@ def test_thoughts_are_a_channel_of_their_own(listing: OutputFilter, tokenizer: o
     assert talk.sequence.removed == {"email": 2}
 
 
+@pytest.mark.parametrize(
+    ("text", "stop", "channel", "said", "reason"),
+    [
+        (f"{INNER}Ask {NAME}{OUTER}Write to them.", (), Channel.REASONING, "Ask ", REFUSED),
+        (f"{INNER}Ask {PHONE}{OUTER}{INNER}Well.{OUTER}", (), Channel.REASONING, "Ask ", REFUSED),
+        (f"Ask {NAME}{INNER}Well.{OUTER}Hello.", (), Channel.CONTENT, "Ask ", REFUSED),
+        (f"Ask {NAME}{CALL.format('a@example.org')}", (), Channel.CONTENT, "Ask ", REFUSED),
+        (
+            f"Ask Bettina{CALL.format('a@example.org')}",
+            ("Bettina",),
+            Channel.CONTENT,
+            "Ask ",
+            "stop",
+        ),
+        (f"Ask Bettina{INNER}Well.{OUTER}Hello.", ("Bettina",), Channel.CONTENT, "Ask ", "stop"),
+    ],
+    ids=[
+        "thought, then content",
+        "thought, then thought",
+        "content, then thought",
+        "content, then call",
+        "stop, then call",
+        "stop, then thought",
+    ],
+)
+def test_what_ends_an_answer_where_a_channel_ends(
+    listing: OutputFilter,
+    tokenizer: object,
+    text: str,
+    stop: tuple[str, ...],
+    channel: Channel,
+    said: str,
+    reason: str,
+) -> None:
+    """Nothing is said in another one, though it was not decided before the channel ended."""
+    talk = Scripted(tokenizer, listing, text, stop=stop, policy=GatePolicy(mode=Mode.REFUSE))
+    sequence = talk.run()
+    assert talk.said(channel) == said
+    assert talk.heard == [said]
+    assert sequence.calls == []
+    assert sequence.finish_reason == reason
+    assert sequence.removed.total() == (reason == REFUSED)
+    assert sequence.done
+
+
 @pytest.mark.parametrize("mode", Mode)
 @pytest.mark.parametrize("cut", range(8, 20, 3))
 def test_halves_in_two_channels_do_not_add_up(
@@ -62,7 +109,6 @@ def test_halves_in_two_channels_do_not_add_up(
     assert not listing.redact(joined).matches
 
 
-INNER, OUTER = "<|inner_prefix|>", "<|inner_suffix|>"
 TO = '<|tools_prefix|>[{{"mail": {{"to": "{}"}}}}]<|tools_suffix|>'
 
 

@@ -15,16 +15,20 @@ from failing_engine import FailingEngine, Talk, failing_engine
 from fake_engine import Engine, Script
 from proxy_talk import ADDRESS, CHAT, COMPLETIONS, NAME, Proxied, asked, joined, proxied, reason
 
-from filter import Bundle
+from filter import Bundle, OutputFilter
 from filter.nv1 import fold
+from model_gate.channels import Channel, Piece
 from model_gate.documents import unescaped
 from model_gate.guard import Guard
-from model_gate.policy import GatePolicy
+from model_gate.policy import GatePolicy, Mode
+from model_gate.prompts import Hearing
 from model_gate.proxy import Proxy
+from model_gate.proxy.choice import Choice
 from model_gate.proxy.upstream import Upstream
 from model_gate.web import running
 
 CUT = NAME[:16]
+REFUSED = "content_filter"
 MAIL = {"index": 0, "function": {"name": "mail", "arguments": "{}"}}
 JSON = {"response_format": {"type": "json_object"}}
 
@@ -56,6 +60,35 @@ def said(gate: Proxied, **options: Any) -> tuple[str, str | None]:
 def test_a_cut_with_calls(alone: Proxied, deltas: Any) -> None:
     alone.engine.script = Script(deltas, finish_reason="length")
     assert said(alone) == ("Ask [name removed]", "length")
+
+
+@pytest.mark.parametrize(
+    ("deltas", "stop", "channel", "reason"),
+    [
+        ([{"reasoning": f"Ask {NAME}"}, {"content": "Write."}], (), Channel.REASONING, REFUSED),
+        ([{"content": f"Ask {NAME}"}, {"reasoning": "Well."}], (), Channel.CONTENT, REFUSED),
+        ([{"content": f"Ask {NAME}"}, {"tool_calls": [MAIL]}], (), Channel.CONTENT, REFUSED),
+        (
+            [{"content": "Ask Bettina"}, {"tool_calls": [MAIL]}],
+            ("Bettina",),
+            Channel.CONTENT,
+            "stop",
+        ),
+        ([{"content": "Ask Bettina"}, {"reasoning": "Hm."}], ("Bettina",), Channel.CONTENT, "stop"),
+    ],
+    ids=["thought", "content, then thought", "call", "stop, then call", "stop, then thought"],
+)
+def test_what_ends_an_answer_where_a_channel_ends(
+    proxy_bundle: Bundle, deltas: Any, stop: tuple[str, ...], channel: Channel, reason: str
+) -> None:
+    """Nothing is said in another one, and what was removed is counted once."""
+    hearing = Hearing((), OutputFilter(proxy_bundle), (), 0)
+    choice = Choice(0, hearing, GatePolicy(mode=Mode.REFUSE), stop=stop)
+    said = [piece for delta in deltas for piece in choice.take(delta, None)]
+    said += choice.take({}, "stop") + choice.finish(undecided=False)
+    assert said == [Piece(channel, "Ask ")]
+    assert choice.finish_reason == reason
+    assert choice.removed.total() == choice.slow_hashes == (reason == REFUSED)
 
 
 def test_the_engines_own_filter_cuts_too(gate: Proxied) -> None:

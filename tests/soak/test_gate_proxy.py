@@ -27,7 +27,7 @@ pytestmark = pytest.mark.soak
 SECONDS = 600
 """At full length."""
 GROWTH_MB = 30
-"""After the first phase. A prompt kept for each request, or the memory of a slow hash for each thread, is more."""
+"""After the first phase. Two threads that each keep the memory of a slow hash have more."""
 STREAMS = 64
 KEPT_ALIVE_S = 5
 """As the proxy keeps connections to the engine."""
